@@ -1,0 +1,81 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Write the lab's guest kernels into a folder."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: guest_kernel
+short_description: Write the lab's guest kernels into a folder
+description:
+  - Generates the tiny kernels that the lab's guests boot, one for each architecture, and writes those that differ.
+options:
+  path:
+    description: Folder to write to. It must exist.
+    type: path
+    required: true
+  architectures:
+    description: Guest architectures.
+    type: list
+    elements: str
+    choices: [x86_64, aarch64]
+    default: [x86_64, aarch64]
+attributes:
+  check_mode:
+    description: Says what would be written.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: The guests' kernels are there
+  guest_kernel:
+    path: /var/lib/migration-lab/files
+"""
+
+RETURN = r"""
+kernels:
+  description: By architecture the kernel's path.
+  returned: always
+  type: dict
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.guest import build
+
+ARCHITECTURES = ["x86_64", "aarch64"]
+
+
+def main() -> None:
+    """Read the arguments, write, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "architectures": {
+                "type": "list", "elements": "str", "choices": ARCHITECTURES, "default": ARCHITECTURES,
+            },
+        },
+        supports_check_mode=True,
+    )
+    changed = False
+    kernels = {}
+    for arch in module.params["architectures"]:
+        guest = build(arch)
+        path = Path(module.params["path"]) / guest.file_name
+        kernels[arch] = str(path)
+        if not path.exists() or path.read_bytes() != guest.image:
+            changed = True
+            if not module.check_mode:
+                try:
+                    path.write_bytes(guest.image)
+                except OSError as error:
+                    module.fail_json(msg=f"the guest kernel {path} cannot be written: {error.strerror}")
+    module.exit_json(changed=changed, kernels=kernels)
+
+
+if __name__ == "__main__":
+    main()

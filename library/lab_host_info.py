@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Tell what a lab host can do for containers and guests."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lab_host_info
+short_description: Tell what a lab host can do for containers and guests
+description:
+  - Detects, by trying, which OCI runtime can start a container here, and which limits a container may be given.
+  - Some runtimes refuse some hosts. crun refuses hybrid v1/v2 cgroups; podman's default limits fail where root has no
+    C(CAP_SYS_RESOURCE). A trial container with a one-program root tells.
+options:
+  packages:
+    description: Packages that a lab host needs. When some are missing, nothing else is looked at.
+    type: list
+    elements: str
+    default: []
+  init:
+    description: Static init program of the containers; it is also the program of the trial container.
+    type: path
+    default: /usr/bin/catatonit
+  runtimes:
+    description: OCI runtimes to try, the preferred one first.
+    type: list
+    elements: str
+    default: [crun, runc]
+  path:
+    description: Folder whose file system will hold images; it need not exist yet.
+    type: path
+    default: /var/lib/containers
+attributes:
+  check_mode:
+    description: Reads, and starts and removes a trial container.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: The lab host's abilities are known
+  lab_host_info:
+  register: lab_host_abilities
+"""
+
+RETURN = r"""
+missing:
+  description: The O(packages) that are not installed.
+  returned: always
+  type: list
+  elements: str
+runtime:
+  description: The first runtime that started a container.
+  returned: when no package is missing
+  type: str
+refused:
+  description: What the runtimes before it answered.
+  returned: when no package is missing
+  type: dict
+ulimits:
+  description: C(nofile) and C(nproc) limits for containers, below this process's own hard limits.
+  returned: when no package is missing
+  type: dict
+cgroups:
+  description: V(v1), V(v2) or V(hybrid).
+  returned: when no package is missing
+  type: str
+cores:
+  description: Processors that may be used.
+  returned: when no package is missing
+  type: int
+free:
+  description: Free bytes on the file system of O(path).
+  returned: when no package is missing
+  type: int
+kvm:
+  description: Whether there is a KVM device. Whether it works is for M(guest_acceleration) to find out.
+  returned: when no package is missing
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.lab_host import abilities, missing_packages
+from ansible.module_utils.migration_lab.model import LabError
+
+
+def main() -> None:
+    """Read the arguments, look, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "init": {"type": "path", "default": "/usr/bin/catatonit"},
+            "runtimes": {"type": "list", "elements": "str", "default": ["crun", "runc"]},
+            "path": {"type": "path", "default": "/var/lib/containers"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        missing = missing_packages(given["packages"])
+        facts = {} if missing else abilities(given["init"], given["runtimes"], given["path"])
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, missing=missing, **facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Read the versions of a cell's machines and compare them with what was asked for."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_cell_info
+short_description: Read the versions of a cell's machines and compare them with what was asked for
+description:
+  - Waits until both daemons really answer, then asks the client library and the daemons for their own versions.
+  - Fails with a sentence when a machine is not of the release and class that was asked for, or when one of the
+    hypervisors does not know the guest's machine type.
+options:
+  machines:
+    description: The cell's machines by role, as O(migration_matrix#module:machines) has them.
+    type: dict
+    required: true
+  expected:
+    description: By role C(release), C(libvirt) and C(class), as M(migration_plan) returns them.
+    type: dict
+    required: true
+  boundary:
+    description: libvirt version that class old is below.
+    type: str
+    required: true
+  guest:
+    description: The guest's C(arch) and C(machine) type.
+    type: dict
+    required: true
+  wait:
+    description: Seconds to wait for a daemon to answer.
+    type: float
+    default: 30
+attributes:
+  check_mode:
+    description: Only reads. Where the machines do not exist yet, use a condition.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: The machines report the versions that the combination asks for
+  migration_cell_info:
+    machines: "{{ cell_machines }}"
+    expected: "{{ plan.expected['noo'] }}"
+    boundary: 11.3.0
+    guest: {arch: x86_64, machine: pc-i440fx-7.2}
+"""
+
+RETURN = r"""
+versions:
+  description: By role the version of libvirt; for the client of Python, for source and target of the hypervisor, and their host name.
+  returned: always
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.case_run import Cell
+from ansible.module_utils.migration_lab.cell_check import check_machine_type, check_versions, read_versions
+from ansible.module_utils.migration_lab.machine import Machine
+from ansible.module_utils.migration_lab.model import ROLES, LabError
+
+
+def main() -> None:
+    """Read the arguments, ask, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "machines": {"type": "dict", "required": True},
+            "expected": {"type": "dict", "required": True},
+            "boundary": {"type": "str", "required": True},
+            "guest": {"type": "dict", "required": True},
+            "wait": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        cell = Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES})
+        versions = read_versions(cell, given["wait"])
+        check_versions(versions, given["expected"], given["boundary"])
+        check_machine_type(cell, given["guest"]["arch"], given["guest"]["machine"])
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, versions=versions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Run a live-migration matrix on a cell of three machines."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_matrix
+short_description: Run a live-migration matrix on a cell of three machines
+description:
+  - Runs the cases of a profile, for example the 96 of V(canonical), on three machines that run real libvirt daemons,
+    a number of cases at a time, and judges each by ten checks and a few further ones.
+  - The libvirt calls are made by agents on the client machine, with that machine's own libvirt library.
+  - Every finished case is in the append-only journal at once. A case that hangs costs its time limit; an agent that
+    dies costs its case; a daemon that dies is started again, and the cases in flight are run again alone.
+  - Touches only domains whose name starts with O(prefix).
+  - Runs on the lab host, needs only the Python standard library there, and changes nothing in check mode.
+options:
+  run:
+    description: Name of the run; it is part of the journal and of the guests' UUIDs.
+    type: str
+    required: true
+  combination:
+    description: The version combination that the cell carries, such as V(noo).
+    type: str
+    required: true
+  pair:
+    description: The pair of releases, kept in the journal; C(boundary) is the version that C(old) is below.
+    type: dict
+    required: true
+    options:
+      name: {description: Name of the pair., type: str, required: true}
+      old: {description: Release of the machines of class old., type: str, required: true}
+      new: {description: Release of the machines of class new., type: str, required: true}
+      boundary: {description: libvirt version between the two., type: str, required: true}
+  expected:
+    description:
+      - By role (C(client), C(source), C(target)) the C(release), its C(libvirt) version and the C(class), V(old) or V(new).
+      - When a machine reports another version, nothing is run.
+    type: dict
+    required: true
+  machines:
+    description:
+      - By role (C(client), C(source), C(target)) the machine's C(name), C(exec) (list, what to put before a command to
+        run it there) and C(python); for source and target also C(uri), C(daemon) (list, a command that takes C(start),
+        C(stop) and C(status)) and C(log).
+    type: dict
+    required: true
+  guest:
+    description: The guest's C(name), C(arch), C(accel), C(machine), C(cpu), C(memory) in MiB, and C(kernel) path.
+    type: dict
+    required: true
+  profile:
+    description: The profile's data, as V(scenarios/profiles/*.yml) has it.
+    type: dict
+    required: true
+  cases:
+    description: Shell patterns of case ids; a case runs when one matches.
+    type: list
+    elements: str
+    default: ['*']
+  folder:
+    description: The combination's results folder. The journal, C(journal.jsonl), is made in it.
+    type: path
+    required: true
+  workers:
+    description: Cases at a time.
+    type: int
+    required: true
+  time_limit:
+    description: Seconds that a case may take before it counts as hung.
+    type: float
+    default: 60
+  prefix:
+    description: Start of the name of every domain that the lab makes or removes.
+    type: str
+    default: mlab-
+  clean:
+    description: Remove domains of an earlier run that are still there. Without it they are reported and nothing is run.
+    type: bool
+    default: false
+  resume:
+    description: Go on with the journal that is in O(folder), running only cases that have no result in it.
+    type: bool
+    default: false
+  owner:
+    description:
+      - Process number on the lab host of the playbook that the run belongs to. When it ends, the run ends after the
+        cases in flight.
+      - Set by the action plugin when the lab host is this machine.
+    type: int
+attributes:
+  check_mode:
+    description: Plans and lists the cases; connects to nothing.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: The peer-to-peer cases of a combination have run
+  migration_matrix:
+    run: 20261123T120000Z
+    combination: noo
+    pair: {name: debian, old: debian-12, new: debian-13, boundary: 11.3.0}
+    expected:
+      client: {release: debian-13, libvirt: 11.3.0, class: new}
+      source: {release: debian-12, libvirt: 9.0.0, class: old}
+      target: {release: debian-12, libvirt: 9.0.0, class: old}
+    machines: "{{ cell_machines }}"
+    guest: {name: x86_64, arch: x86_64, accel: tcg, machine: pc-i440fx-7.2, cpu: '', memory: 16, kernel: /lab/guest}
+    profile: "{{ lookup('ansible.builtin.file', 'scenarios/profiles/canonical.yml') | from_yaml }}"
+    cases: ['p2p/*']
+    folder: /srv/results/20261123T120000Z/noo
+    workers: 4
+"""
+
+RETURN = r"""
+journal:
+  description: Path of the journal.
+  returned: when something was run
+  type: str
+planned:
+  description: Ids of the chosen cases, in order.
+  returned: always
+  type: list
+  elements: str
+counts:
+  description: Number of chosen cases by verdict.
+  returned: when something was run
+  type: dict
+  sample: {"pass": 95, "fail": 1}
+failed:
+  description: Cases that are not V(pass), with verdict and reason.
+  returned: when something was run
+  type: list
+  elements: dict
+unexplained_deaths:
+  description: Deaths of a daemon that no case run alone brought about again.
+  returned: when something was run
+  type: list
+  elements: str
+versions:
+  description: Versions that the client library and the daemons reported, by role.
+  returned: when something was run
+  type: dict
+ran:
+  description: Number of cases that this call ran; fewer than planned after a resume.
+  returned: when something was run
+  type: int
+seconds:
+  description: Wall time of the cases.
+  returned: when something was run
+  type: float
+call_seconds:
+  description: Time inside libvirt calls, summed over all workers.
+  returned: when something was run
+  type: float
+workers:
+  description: Cases that ran at a time.
+  returned: when something was run
+  type: int
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.case_run import Cell
+from ansible.module_utils.migration_lab.combination_run import Settings, planned_cases, run_combination
+from ansible.module_utils.migration_lab.domain_xml import GuestConfig
+from ansible.module_utils.migration_lab.machine import Machine
+from ansible.module_utils.migration_lab.model import ROLES, LabError, Profile
+
+
+def main() -> None:
+    """Read the arguments, run, exit."""
+    pair = {name: {"type": "str", "required": True} for name in ("name", "old", "new", "boundary")}
+    module = AnsibleModule(
+        argument_spec={
+            "run": {"type": "str", "required": True},
+            "combination": {"type": "str", "required": True},
+            "pair": {"type": "dict", "required": True, "options": pair},
+            "expected": {"type": "dict", "required": True},
+            "machines": {"type": "dict", "required": True},
+            "guest": {"type": "dict", "required": True},
+            "profile": {"type": "dict", "required": True},
+            "cases": {"type": "list", "elements": "str", "default": ["*"]},
+            "folder": {"type": "path", "required": True},
+            "workers": {"type": "int", "required": True},
+            "time_limit": {"type": "float", "default": 60},
+            "prefix": {"type": "str", "default": "mlab-"},
+            "clean": {"type": "bool", "default": False},
+            "resume": {"type": "bool", "default": False},
+            "owner": {"type": "int"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        settings = Settings(
+            run=given["run"],
+            combination=given["combination"],
+            pair=given["pair"],
+            expected=given["expected"],
+            cell=Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES}),
+            guest=GuestConfig.from_data(given["guest"]),
+            profile=Profile.from_data(given["profile"]),
+            patterns=tuple(given["cases"]),
+            folder=Path(given["folder"]),
+            workers=given["workers"],
+            time_limit=given["time_limit"],
+            prefix=given["prefix"],
+            clean=given["clean"],
+            resume=given["resume"],
+            owner=given["owner"],
+        )
+        planned = [case.id for case in planned_cases(settings)]
+        if module.check_mode:
+            module.exit_json(changed=True, planned=planned)
+        if settings.workers < 1:
+            raise LabError(f"workers is {settings.workers}; it must be at least 1")
+        if not settings.prefix:
+            raise LabError("the prefix is empty; domains that are not the lab's could be touched")
+        result = run_combination(settings)
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=result["ran"] > 0, planned=planned, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Check the inputs of a run and resolve them into a plan."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_plan
+short_description: Check the inputs of a run and resolve them into a plan
+description:
+  - Validates catalogue, profile, pair, guest, combinations and case patterns before anything is changed, and refuses the
+    first that is wrong with one sentence that says what, where, and what to do.
+  - Runs on the controller.
+options:
+  releases: {description: The release catalogue., type: dict, required: true}
+  pairs: {description: The pairs of releases., type: dict, required: true}
+  guests: {description: The guests., type: dict, required: true}
+  pair: {description: Name of the pair to run., type: str, required: true}
+  profile: {description: Name of the profile to run., type: str, required: true}
+  guest: {description: Name of the guest to run., type: str, required: true}
+  guest_machine: {description: Machine type for the guests; empty for the guest's own pattern., type: str, default: ''}
+  combinations: {description: Combinations with commas between them or V(all)., type: str, required: true}
+  cases: {description: Patterns of case ids with commas between them., type: str, default: '*'}
+  cells:
+    description: Names of the cells that the combinations are dealt out among.
+    type: list
+    elements: str
+    required: true
+  scenarios: {description: Folder with C(profiles/) and C(schema/)., type: path, required: true}
+  lab_files:
+    description: Files that go onto every machine; the plan has a digest of them.
+    type: list
+    elements: path
+    default: []
+  results_root: {description: Folder that holds the results of all runs., type: path, required: true}
+  run: {description: Name of the run. Empty for a new name made from the time., type: str, default: ''}
+  resume: {description: Go on with the run O(run) or the newest one., type: bool, default: false}
+  start:
+    description: Make the run's folder and its C(run.json). Without it nothing is written.
+    type: bool
+    default: false
+  about: {description: Further fields for C(run.json)., type: dict, default: {}}
+attributes:
+  check_mode:
+    description: Checks everything and writes nothing.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: The run is planned
+  migration_plan:
+    releases: "{{ migration_releases }}"
+    pairs: "{{ migration_pairs }}"
+    guests: "{{ migration_guests }}"
+    pair: debian
+    profile: canonical
+    guest: x86_64
+    combinations: onn,nnn
+    cells: "{{ groups['cells'] }}"
+    scenarios: scenarios
+    results_root: results
+"""
+
+RETURN = r"""
+plan:
+  description: >-
+    The plan. C(run), C(folder), C(pair), C(releases) (with the C(id) of their images), C(guest), C(profile),
+    C(patterns), C(cases), C(combinations) in running order, C(shares) by cell, C(expected) and C(classes) by
+    combination, C(lab_files_id), C(resume).
+  returned: always
+  type: dict
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.plan import check_results_root, make_plan, start_run
+
+
+def main() -> None:
+    """Read the arguments, plan, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "releases": {"type": "dict", "required": True},
+            "pairs": {"type": "dict", "required": True},
+            "guests": {"type": "dict", "required": True},
+            "pair": {"type": "str", "required": True},
+            "profile": {"type": "str", "required": True},
+            "guest": {"type": "str", "required": True},
+            "guest_machine": {"type": "str", "default": ""},
+            "combinations": {"type": "str", "required": True},
+            "cases": {"type": "str", "default": "*"},
+            "cells": {"type": "list", "elements": "str", "required": True},
+            "scenarios": {"type": "path", "required": True},
+            "lab_files": {"type": "list", "elements": "path", "default": []},
+            "results_root": {"type": "path", "required": True},
+            "run": {"type": "str", "default": ""},
+            "resume": {"type": "bool", "default": False},
+            "start": {"type": "bool", "default": False},
+            "about": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    starting = given["start"] and not module.check_mode
+    try:
+        plan = make_plan(given)
+        if given["start"]:
+            check_results_root(Path(given["results_root"]))
+        if starting:
+            start_run(plan, given["about"])
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=starting and not plan["resume"], plan=plan)
+
+
+if __name__ == "__main__":
+    main()

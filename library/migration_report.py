@@ -1,0 +1,255 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: migration_report
+short_description: Make the results of a run from its journals
+description:
+  - Reads C(run.json) and the journal of each combination of a run of the migration lab, and makes everything else from them.
+  - >-
+    For each combination it makes C(results.tap) (TAP, ten numbered tests a case in libvirt-tck's order, whatever order the cases
+    finished in) and C(junit.xml) (for Jenkins, GitLab and other CI servers). For the run it completes C(run.json), under its key
+    C(results), and makes C(index.html).
+  - >-
+    Nothing else than the journals, C(run.json) and the C(not-obtained.json) of combinations that could not be provisioned is
+    looked at, so the results can be made again at any time, also of a run that was cut off or is still going on.
+  - >-
+    A run is green when every combination that was asked for was obtained, every selected case has a final result, no verdict is
+    V(fail), V(fixed) or V(error), and no daemon died without a case to explain it. A result that was not obtained is never shown
+    as a success, in any of the files.
+options:
+  results:
+    description:
+      - The folder of the run, C(results/<run>), with C(run.json) and a folder for each combination.
+    type: path
+    required: true
+  template:
+    description:
+      - The jinja2 template of C(index.html).
+      - >-
+        It is rendered with autoescape on and gets C(run), an object with the run's data and counts, C(verdicts), and the
+        functions C(combination_text) and C(migration_text).
+    type: path
+    required: true
+requirements:
+  - jinja2
+  - junitparser
+attributes:
+  check_mode:
+    description: Can run in check mode and say truthfully whether something would change.
+    support: full
+    details:
+      - The results are computed and returned; no file is written.
+  diff_mode:
+    description: Returns what has changed when in diff mode.
+    support: none
+notes:
+  - Runs on the controller, where the results are.
+  - The module does not fail when the run is not green; that is what RV(green) is for.
+  - A file is written beside its place and moved there, and only when its content changes.
+seealso:
+  - module: migration_matrix
+author:
+  - The libvirt migration lab
+"""
+
+EXAMPLES = r"""
+- name: The results of a run are made from its journals
+  migration_report:
+    results: results/2025-11-24T10-12-30
+    template: roles/report/templates/index.html.j2
+  delegate_to: localhost
+  register: report
+
+- name: The results are shown
+  ansible.builtin.debug:
+    msg: "{{ report.text }}"
+
+- name: The run is green
+  ansible.builtin.assert:
+    that: report.green
+    fail_msg: "{{ report.summary }}"
+"""
+
+RETURN = r"""
+green:
+  description: Whether nothing keeps the run from being green.
+  returned: success
+  type: bool
+  sample: true
+summary:
+  description: The result in a line.
+  returned: success
+  type: str
+  sample: "green: 8 combinations, 768 of 768 cases, 7680 of 7680 checks"
+text:
+  description: The table of combinations, what is not green (at most 40 entries) with where to look, and RV(summary).
+  returned: success
+  type: str
+counts:
+  description:
+    - Selected cases by verdict over all combinations.
+    - C(not_obtained) counts those without a final result.
+  returned: success
+  type: dict
+  sample: {"pass": 765, "fail": 2, "known": 0, "fixed": 0, "error": 1, "skip": 0, "not_obtained": 0}
+combinations:
+  description: What each combination that was asked for came to, by its name.
+  returned: success
+  type: dict
+  contains:
+    number:
+      description: 1 to 8, in libvirt-tck's order.
+      type: int
+    classes:
+      description: V(old) or V(new) for each of client, source and target.
+      type: dict
+    versions:
+      description: The versions that the machines reported, by role; empty when the combination was not obtained.
+      type: dict
+    green:
+      description: Whether nothing keeps the combination from being green.
+      type: bool
+    obtained:
+      description: Whether there is a journal to judge by. Results may still be missing from it.
+      type: bool
+    reason:
+      description: Why results are missing; empty when none is.
+      type: str
+    cases:
+      description: How many cases were C(selected), and how many are C(done), that is, have a final result.
+      type: dict
+    checks:
+      description: How many canonical checks there are in C(total), and how many were C(judged), that is, passed or failed.
+      type: dict
+    counts:
+      description: As RV(counts), for this combination.
+      type: dict
+    seconds:
+      description: Seconds spent running, pauses before a resume left out; null when the combination was not obtained.
+      type: float
+  sample:
+    noo:
+      number: 2
+      classes: {"client": "new", "source": "old", "target": "old"}
+      versions:
+        client: {"libvirt": "11.3.0", "python": "3.13.5"}
+        source: {"libvirt": "9.0.0", "hypervisor": "7.2.22", "hostname": "a-source"}
+        target: {"libvirt": "9.0.0", "hypervisor": "7.2.22", "hostname": "a-target"}
+      green: true
+      obtained: true
+      reason: ""
+      cases: {"selected": 96, "done": 96}
+      checks: {"total": 960, "judged": 960}
+      counts: {"pass": 96, "fail": 0, "known": 0, "fixed": 0, "error": 0, "skip": 0, "not_obtained": 0}
+      seconds: 40.1
+failures:
+  description: Everything that keeps the run from being green, all of it. Paths are relative to O(results).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description:
+        - V(case), a case with a red verdict.
+        - V(cases-not-obtained), selected cases without a final result.
+        - V(combination-not-obtained), a combination without a journal.
+        - V(daemon-death), a daemon that died with no case to explain it.
+      type: str
+    combination:
+      description: Its name.
+      type: str
+    reason:
+      description: What happened, in a sentence.
+      type: str
+    case:
+      description: The case's id, for V(case).
+      type: str
+    verdict:
+      description: The case's verdict, for V(case).
+      type: str
+    checks:
+      description: The checks that failed, with number, name, result, expected and got, for V(case).
+      type: list
+      elements: dict
+    cases:
+      description: The cases not obtained, or those in flight when the daemon died.
+      type: list
+      elements: str
+    migration:
+      description: The migrate call as it was made; null when it was not reached.
+      type: dict
+    logs:
+      description: The parts of the daemons' logs that belong to it.
+      type: list
+      elements: str
+    journal:
+      description: The combination's journal; empty when there is none.
+      type: str
+  sample:
+    - kind: case
+      combination: oon
+      reason: "target-state: expected paused, got running"
+      case: p2p/transient-paused-dst/persist-dest
+      verdict: fail
+      checks: [{"number": 10, "name": "target-state", "result": "fail", "expected": "paused", "got": "running"}]
+      cases: []
+      migration: {"call": "virDomainMigrateToURI", "uri": "qemu+tcp://10.0.0.3/system", "flags": ["peer2peer", "persist-dest"],
+        "bits": 10, "seconds": 0.51, "error": ""}
+      logs: [oon/logs/055-p2p-source.log, oon/logs/055-p2p-target.log]
+      journal: oon/journal.jsonl
+files:
+  description: The files whose content changed, or would in check mode.
+  returned: success
+  type: list
+  elements: path
+  sample: [results/2025-11-24T10-12-30/noo/results.tap]
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.migration_lab.model import LabError
+
+try:
+    from ansible.module_utils.migration_lab.results import make_report
+except ModuleNotFoundError as error:
+    MISSING = error.name
+else:
+    MISSING = None
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "results": {"type": "path", "required": True},
+            "template": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    if MISSING:
+        module.fail_json(msg=missing_required_lib(MISSING, reason="to make results; run make setup"))
+    try:
+        report = make_report(Path(module.params["results"]), Path(module.params["template"]))
+        files = report.outdated() if module.check_mode else report.write()
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    run = report.run
+    module.exit_json(
+        changed=bool(files),
+        green=run.green,
+        summary=run.summary,
+        text=report.text,
+        counts=run.counts,
+        combinations={combination.name: combination.to_data() for combination in run.combinations},
+        failures=[failure.to_data() for failure in run.failures],
+        files=[str(path) for path in files],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent: makes libvirt calls on the client machine with that machine's own libvirt binding.
+
+One file, standard library and libvirt only, in the syntax that Python 2.6 and 3.13 share.  It reads one JSON request a
+line from standard input and writes one JSON answer a line to standard output:
+
+    {"call": "open", "limit": 10, "connection": "source", "uri": "qemu+tcp://..."}
+    {"ok": true, "result": {...}, "seconds": 0.002}
+    {"ok": false, "error": {"code": 38, "domain": 7, "message": "..."}, "seconds": 0.002}
+
+``limit`` is in seconds: an agent whose call takes longer ends itself, because whoever asked has given it up and cannot
+always reach it to end it.  It uses only API that libvirt 0.8 had.  It never decides anything: what to call and what to think of the answer is the
+controller's side, agent_process.py.  That side also sends this file, so nothing is installed on the machine.
+"""
+
+import json
+import signal
+import sys
+import time
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+
+# virDomainState, in virsh's words.
+STATES = ("no state", "running", "idle", "paused", "in shutdown", "shutoff", "crashed", "pmsuspended")
+VIR_ERR_NO_DOMAIN = 42
+VIR_DOMAIN_START_PAUSED = 1
+VIR_MEMORY_PHYSICAL = 2
+
+
+class Agent(object):
+    """Answers requests. Every public method is a call; its keyword arguments are the request's fields."""
+
+    def __init__(self):
+        self._connections = {}
+
+    def hello(self):
+        """Versions of this machine's client library (libvirt's number) and Python."""
+        return {"libvirt": libvirt.getVersion(), "python": "%d.%d.%d" % sys.version_info[:3]}
+
+    def open(self, connection, uri):
+        """Open a connection and keep it under a name; answers what the daemon reports of itself."""
+        opened = libvirt.open(uri)
+        self._connections[connection] = opened
+        return {"libvirt": opened.getLibVersion(), "hostname": opened.getHostname()}
+
+    def hypervisor(self, connection):
+        """Version of the daemon's QEMU, in libvirt's number (0 where the daemon knows none)."""
+        return {"hypervisor": self._connections[connection].getVersion()}
+
+    def capabilities(self, connection):
+        """The daemon's capabilities XML."""
+        return {"xml": self._connections[connection].getCapabilities()}
+
+    def define(self, connection, xml):
+        """Define a persistent domain."""
+        self._connections[connection].defineXML(xml)
+
+    def start(self, connection, name, paused):
+        """Start a defined domain."""
+        self._domain(connection, name).createWithFlags(paused and VIR_DOMAIN_START_PAUSED or 0)
+
+    def create(self, connection, xml, paused):
+        """Create a transient domain."""
+        self._connections[connection].createXML(xml, paused and VIR_DOMAIN_START_PAUSED or 0)
+
+    def migrate(self, source, name, target, bits):
+        """Migrate under the client's control, between two connections."""
+        self._domain(source, name).migrate(self._connections[target], bits, None, None, 0)
+
+    def migrate_to_uri(self, source, name, uri, bits):
+        """Migrate under the source daemon's control, to a URI as the source sees it."""
+        self._domain(source, name).migrateToURI(uri, bits, None, 0)
+
+    def look(self, connection, name):
+        """A domain as the daemon shows it."""
+        try:
+            domain = self._domain(connection, name)
+            state = STATES[domain.info()[0]]
+            return {
+                "exists": True,
+                "active": bool(domain.isActive()),
+                "persistent": bool(domain.isPersistent()),
+                "state": state,
+            }
+        except libvirt.libvirtError:
+            # A domain may go between two of the calls above: that is absence too.
+            if sys.exc_info()[1].get_error_code() == VIR_ERR_NO_DOMAIN:
+                return {"exists": False}
+            raise
+
+    def destroy(self, connection, name):
+        """Stop a domain at once."""
+        self._domain(connection, name).destroy()
+
+    def undefine(self, connection, name):
+        """Remove a domain's persistent config."""
+        self._domain(connection, name).undefine()
+
+    def domains(self, connection):
+        """Names of all domains, active and inactive."""
+        opened = self._connections[connection]
+        names = opened.listDefinedDomains()
+        for number in opened.listDomainsID():
+            try:
+                names.append(opened.lookupByID(number).name())
+            except libvirt.libvirtError:
+                # Gone between the list and the look-up.
+                if sys.exc_info()[1].get_error_code() != VIR_ERR_NO_DOMAIN:
+                    raise
+        return {"names": sorted(names)}
+
+    def peek(self, connection, name, address, size):
+        """Bytes of an active guest's physical memory, as hexadecimal digits."""
+        data = self._domain(connection, name).memoryPeek(address, size, VIR_MEMORY_PHYSICAL)
+        return {"hex": "".join(["%02x" % byte for byte in bytearray(data)])}
+
+    def _domain(self, connection, name):
+        return self._connections[connection].lookupByName(name)
+
+
+def failure(error):
+    """An exception as the answer's error; libvirt's numbers where it is libvirt's."""
+    if libvirt is not None and isinstance(error, libvirt.libvirtError):
+        return {
+            "code": error.get_error_code(),
+            "domain": error.get_error_domain(),
+            "message": error.get_error_message() or str(error),
+        }
+    return {"code": None, "domain": None, "message": "%s: %s" % (type(error).__name__, error)}
+
+
+def answer(agent, request):
+    """Carry out one request and return the answer."""
+    fields = dict([(str(key), value) for key, value in request.items()])
+    call = getattr(agent, fields.pop("call"))
+    started = time.time()
+    signal.alarm(fields.pop("limit"))
+    try:
+        result = call(**fields)
+    except Exception:
+        return {"ok": False, "error": failure(sys.exc_info()[1]), "seconds": time.time() - started}
+    finally:
+        signal.alarm(0)
+    return {"ok": True, "result": result, "seconds": time.time() - started}
+
+
+def serve():
+    """Answer requests until standard input ends."""
+    if libvirt is None:
+        problem = "this machine's %s has no libvirt module" % sys.executable
+        sys.stdout.write(json.dumps({"ok": False, "error": {"message": problem}, "seconds": 0}) + "\n")
+        return
+    # Without a handler of ours the library prints every error on standard error.
+    libvirt.registerErrorHandler(lambda context, error: None, None)
+    agent = Agent()
+    while True:
+        line = sys.stdin.readline()
+        if not line:
+            return
+        sys.stdout.write(json.dumps(answer(agent, json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()

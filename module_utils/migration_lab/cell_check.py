@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the machines of a cell are: versions that they report themselves, against what the combination asks for."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Mapping
+
+from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .case_run import OPEN_LIMIT, Cell
+from .model import ROLES, LabError, format_version, parse_version
+
+
+def read_versions(cell: Cell, wait: float) -> dict[str, dict[str, str]]:
+    """Ask the client library and both daemons for their versions, through an agent on the client machine.
+
+    :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
+    :returns: by role: ``libvirt``, and ``python`` for the client, ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
+    :raises LabError: naming the machine that does not answer.
+    """
+    deadline = time.monotonic() + wait
+    agent = AgentProcess(cell.client.exec, cell.client.python)
+    try:
+        try:
+            hello = agent.call("hello", OPEN_LIMIT)
+        except (CallError, CallTimeout, AgentDied) as error:
+            raise LabError(f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding") from error
+        versions = {"client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"]}}
+        for role, machine in (("source", cell.source), ("target", cell.target)):
+            opened = _open(agent, role, machine.name, machine.uri, deadline)
+            qemu = agent.call("hypervisor", 60, connection=role)["hypervisor"]
+            versions[role] = {
+                "libvirt": format_version(opened["libvirt"]),
+                "hypervisor": format_version(qemu),
+                "hostname": opened["hostname"],
+            }
+        return versions
+    except (CallError, CallTimeout, AgentDied) as error:
+        raise LabError(f"the daemons did not tell their versions: {error}") from error
+    finally:
+        agent.close()
+
+
+def _open(agent: AgentProcess, role: str, name: str, uri: str, deadline: float) -> dict[str, Any]:
+    while True:
+        try:
+            answer: dict[str, Any] = agent.call("open", max(1.0, deadline - time.monotonic()), connection=role, uri=uri)
+            return answer
+        except (CallTimeout, AgentDied) as error:
+            raise LabError(f"machine {name}: the daemon does not answer at {uri} ({error}); look at its log") from error
+        except CallError as error:
+            if time.monotonic() >= deadline:
+                raise LabError(f"machine {name}: the daemon does not answer at {uri} ({error}); look at its log") from error
+            time.sleep(0.1)
+
+
+def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[str, Mapping[str, str]], boundary: str) -> None:
+    """Compare reported versions with the releases and classes that were asked for.
+
+    :param expected: by role: ``release``, ``libvirt`` (its version) and ``class`` (old or new).
+    :param boundary: the version that old is below and new is not.
+    :raises LabError: naming every machine that is not what was asked for.
+    """
+    wrong = []
+    for role in ROLES:
+        seen, asked = versions[role]["libvirt"], expected[role]
+        is_new = parse_version(seen) >= parse_version(boundary)
+        if seen != asked["libvirt"]:
+            wrong.append(f"the {role} reports libvirt {seen}, release {asked['release']} should be {asked['libvirt']}")
+        elif is_new != (asked["class"] == "new"):
+            wrong.append(f"the {role} reports libvirt {seen}, which is not {asked['class']} at the boundary {boundary}")
+    if wrong:
+        raise LabError("; ".join(wrong) + "; rebuild the release's image, or correct the catalogue")
+
+
+def check_machine_type(cell: Cell, arch: str, machine_type: str) -> None:
+    """Refuse a machine type that one of the hypervisors does not know.
+
+    :raises LabError: naming the machine.
+    """
+    agent = AgentProcess(cell.client.exec, cell.client.python)
+    try:
+        for role, machine in (("source", cell.source), ("target", cell.target)):
+            agent.call("open", OPEN_LIMIT, connection=role, uri=machine.uri)
+            xml = agent.call("capabilities", 60, connection=role)["xml"]
+            if machine_type not in _machine_types(xml, arch):
+                raise LabError(
+                    f"machine {machine.name}: its QEMU knows no machine type '{machine_type}' for {arch}; "
+                    "set guest_machine to one that both QEMUs of the pair know"
+                )
+    except (CallError, CallTimeout, AgentDied) as error:
+        raise LabError(f"the daemons did not tell their machine types: {error}") from error
+    finally:
+        agent.close()
+
+
+def _machine_types(capabilities: str, arch: str) -> set[str]:
+    """Machine types of an architecture in a capabilities document."""
+    guests = re.findall(r"<guest>.*?</guest>", capabilities, re.S)
+    chosen = [guest for guest in guests if f"<arch name='{arch}'" in guest]
+    return {name for guest in chosen for name in re.findall(r"<machine[^>]*>([^<]+)</machine>", guest)}

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run of one combination from its arguments to its result: plan, refuse, resume, run, report progress."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Mapping, Optional, TextIO
+
+from .case_run import CaseRunner, Cell
+from .cell_check import check_versions, read_versions
+from .domain_xml import GuestConfig
+from .journal import SCHEMA, Journal, Record, check_same, read_journal
+from .matrix import Matrix, Tally, find_leftovers, remove_leftovers
+from .model import Case, LabError, Profile, select_cases
+
+# Seconds between two lines of progress.
+PROGRESS_INTERVAL = 5.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to run. ``expected`` is by role what ``cell_check.check_versions`` takes; times are in seconds."""
+
+    run: str
+    combination: str
+    pair: Mapping[str, Any]
+    expected: Mapping[str, Mapping[str, str]]
+    cell: Cell
+    guest: GuestConfig
+    profile: Profile
+    patterns: tuple[str, ...]
+    folder: Path
+    workers: int
+    time_limit: float
+    prefix: str
+    clean: bool
+    resume: bool
+    owner: Optional[int]
+
+
+class Owner:
+    """The process that a run belongs to. When it is gone, nobody waits for the result, and the run ends early."""
+
+    def __init__(self, pid: Optional[int]) -> None:
+        """:param pid: process number, or None for a run that belongs to nobody in particular."""
+        self._descriptor: Optional[int] = None
+        self._gone = False
+        if pid is not None:
+            try:
+                self._descriptor = os.pidfd_open(pid)
+            except ProcessLookupError:
+                self._gone = True
+
+    def gone(self) -> bool:
+        """Whether the process has ended."""
+        if self._descriptor is not None and not self._gone:
+            self._gone = bool(select.select([self._descriptor], [], [], 0)[0])
+        return self._gone
+
+
+def planned_cases(settings: Settings) -> list[Case]:
+    """The cases that the patterns choose, in order."""
+    return select_cases(settings.profile.cases(), settings.patterns)
+
+
+def run_combination(settings: Settings) -> dict[str, Any]:
+    """Run the chosen cases of a combination and return the result as the module reports it.
+
+    :raises LabError: when the settings, the cell or an earlier journal forbid the run, or the lab broke down in it.
+    """
+    cases = planned_cases(settings)
+    path = settings.folder / "journal.jsonl"
+    earlier = _earlier(path, settings.resume)
+    versions = read_versions(settings.cell, wait=30)
+    check_versions(versions, settings.expected, settings.pair["boundary"])
+    header = _header(settings, cases, versions)
+    check_same(earlier, header)
+
+    runner = CaseRunner(
+        settings.cell, settings.guest, settings.prefix, settings.run, settings.combination, settings.time_limit
+    )
+    leftovers = find_leftovers(settings.cell, settings.prefix)
+    if leftovers and not settings.clean:
+        raise LabError(
+            f"domains of an earlier run are left on the cell: {', '.join(leftovers)}; look at them, then run again "
+            "with clean=true to have them removed"
+        )
+    journal = Journal(path)
+    try:
+        journal.append("header", **header)
+        if leftovers:
+            remove_leftovers(settings.cell, runner, leftovers)
+            journal.append("event", event="leftovers", removed=leftovers)
+        rest = [case for case in cases if case.id not in earlier.cases]
+        seconds = _run_rest(settings, runner, journal, rest)
+    finally:
+        journal.close()
+    return _result(settings, cases, read_journal(path), versions, len(rest), seconds)
+
+
+def _earlier(path: Path, resume: bool) -> Record:
+    """The journal to go on with; an existing one is never gone over."""
+    if not path.exists():
+        return Record(path)
+    if not resume:
+        raise LabError(f"there is a journal already: {path}; go on with it with resume=true, or start another run")
+    return read_journal(path)
+
+
+def _header(settings: Settings, cases: list[Case], versions: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "run": settings.run,
+        "combination": settings.combination,
+        "pair": dict(settings.pair),
+        "versions": versions,
+        "profile": {"name": settings.profile.name, "cases": len(settings.profile.cases())},
+        "selected": [case.id for case in cases],
+        "guest": asdict(settings.guest),
+        "workers": settings.workers,
+        "time_limit": settings.time_limit,
+    }
+
+
+def _run_rest(settings: Settings, runner: CaseRunner, journal: Journal, cases: list[Case]) -> float:
+    """Run the cases that have no result yet; returns the seconds it took."""
+    owner = Owner(settings.owner)
+    matrix = Matrix(settings.cell, runner, journal, settings.folder, cases, settings.workers, stop=owner.gone)
+    finished = threading.Event()
+    with (settings.folder.parent / "progress.log").open("a", buffering=1) as log:
+        teller = threading.Thread(target=_tell, args=(settings.combination, matrix.tally, log, finished))
+        teller.start()
+        complete, started = False, time.monotonic()
+        try:
+            complete = matrix.run()
+        finally:
+            finished.set()
+            teller.join()
+            seconds = time.monotonic() - started
+            journal.append(
+                "event", event="end", complete=complete, seconds=round(seconds, 3),
+                call_seconds=round(matrix.tally.call_seconds, 3), workers=settings.workers,
+            )
+    if not complete:
+        raise LabError("the playbook that this run belongs to is gone; go on with resume=true")
+    return seconds
+
+
+def _tell(combination: str, tally: Tally, log: TextIO, finished: threading.Event) -> None:
+    """Write progress until the run is finished, and once more then."""
+    while True:
+        ended = finished.wait(PROGRESS_INTERVAL)
+        log.write(f"{time.strftime('%H:%M:%S')} {combination} {tally.line()}\n")
+        if ended:
+            return
+
+
+def _result(
+    settings: Settings, cases: list[Case], record: Record, versions: Mapping[str, Any], ran: int, seconds: float
+) -> dict[str, Any]:
+    chosen = [record.cases[case.id] for case in cases]
+    counts = Counter(line["verdict"] for line in chosen)
+    return {
+        "journal": str(record.path),
+        "versions": versions,
+        "counts": dict(counts),
+        "ran": ran,
+        "failed": [
+            {"case": line["case"], "verdict": line["verdict"], "reason": line["reason"]}
+            for line in chosen
+            if line["verdict"] != "pass"
+        ],
+        "unexplained_deaths": [event["detail"] for event in record.unexplained_deaths],
+        "seconds": round(seconds, 3),
+        "call_seconds": round(sum(line["call_seconds"] for line in chosen), 3),
+        "workers": settings.workers,
+    }

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal of a combination: append-only, one JSON object a line.
+
+A line is written with a single ``write`` on a descriptor opened for appending, so that a killed run leaves at most one
+torn line, the last.  Types of line: ``header`` (first, and again at each resume), ``case`` (an attempt at a case; only
+one with ``final`` true counts as its result) and ``event`` (a daemon's death, an agent's replacement, the end).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from .model import LabError
+
+SCHEMA = 1
+
+# What must be the same for a journal to be gone on with.
+IDENTITY = ("combination", "pair", "versions", "profile", "guest")
+
+
+class Journal:
+    """Writer of a journal. Safe for use from several threads: a line is one write."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal for appending, making it and its folder when they are missing.
+
+        :raises LabError: when the folder cannot be written.
+        """
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _close_torn_line(path)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise LabError(f"the journal {path} cannot be written: {error.strerror}; choose another results folder") from error
+
+    def append(self, kind: str, **fields: Any) -> None:
+        """Append one line of the given type, with the time (seconds since 1970) added."""
+        line = json.dumps({"type": kind, "time": round(time.time(), 3), **fields}, separators=(",", ":")) + "\n"
+        os.write(self._descriptor, line.encode())
+
+    def close(self) -> None:
+        """Bring the journal to the disk and close it."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+
+@dataclass
+class Record:
+    """A journal that was read: its header, its lines, and the final result of each case by case id.
+
+    ``headers`` has one entry for each start of the run: the header, and those repeated at a resume.
+    """
+
+    path: Path
+    header: Optional[dict[str, Any]] = None
+    headers: list[dict[str, Any]] = field(default_factory=list)
+    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    torn: bool = False
+
+    @property
+    def unexplained_deaths(self) -> list[dict[str, Any]]:
+        """Deaths of a daemon that no case is to blame for: a run with one is not green."""
+        return [event for event in self.events if event["event"] == "daemon-death" and not event["culprits"]]
+
+
+def read_journal(path: Path) -> Record:
+    """Read a journal. A torn last line, left by a killed run, is passed over and said in ``torn``.
+
+    :raises LabError: when the file cannot be read, a line in the middle is broken, or the schema is another one.
+    """
+    record = Record(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise LabError(f"the journal {path} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            if number == len(lines) or line.endswith(_TORN):
+                record.torn = True
+                continue
+            raise LabError(f"line {number} of the journal {path} is not JSON; restore the file or remove it") from error
+        _take(record, entry, number)
+    return record
+
+
+# Marks a line that a killed run left torn and a resumed run went on after.
+_TORN = b"#torn"
+
+
+def _close_torn_line(path: Path) -> None:
+    """Mark the torn last line of an existing journal, so that the next line starts on its own and readers know."""
+    if path.exists() and path.stat().st_size:
+        with path.open("r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(_TORN + b"\n")
+
+
+def _take(record: Record, entry: dict[str, Any], number: int) -> None:
+    kind = entry.get("type")
+    if kind == "header":
+        if entry.get("schema") != SCHEMA:
+            raise LabError(
+                f"the journal {record.path} has schema {entry.get('schema')}, this lab reads schema {SCHEMA}; "
+                "use the lab's version that wrote it"
+            )
+        record.header = record.header or entry
+        record.headers.append(entry)
+    elif kind == "case":
+        record.attempts.append(entry)
+        if entry["final"]:
+            record.cases[entry["case"]] = entry
+    elif kind == "event":
+        record.events.append(entry)
+    else:
+        raise LabError(f"line {number} of the journal {record.path} has the unknown type '{kind}'")
+
+
+def check_same(record: Record, header: dict[str, Any]) -> None:
+    """Refuse to go on with a journal that another setting made.
+
+    :raises LabError: naming each field that differs.
+    """
+    if record.header is None:
+        return
+    differing = [
+        f"{name} was {record.header.get(name)!r} and is now {header.get(name)!r}"
+        for name in IDENTITY
+        if record.header.get(name) != header.get(name)
+    ]
+    if differing:
+        raise LabError(
+            f"the journal {record.path} cannot be resumed: {'; '.join(differing)}; "
+            "start a new run, or put back what the journal was made with"
+        )

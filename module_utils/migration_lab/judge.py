@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The judge: compares what was observed of a case with what the oracle expects, check by check. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from .model import Case, Verdict
+from .oracle import expect
+
+# The ten checks of libvirt-tck, in its order; their position is their number.
+CANONICAL_CHECKS = (
+    "source-defined",
+    "source-state",
+    "target-defined",
+    "migrated",
+    "source-inactive",
+    "source-config",
+    "target-exists",
+    "target-active",
+    "target-persistent",
+    "target-state",
+)
+
+PASS, FAIL, NOT_RUN = "pass", "fail", "not-run"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a libvirt call ended. ``error`` is libvirt's own text with its numbers, empty when the call succeeded."""
+
+    ok: bool
+    error: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A domain as one daemon shows it. ``state`` is libvirt's word, empty when the domain does not exist."""
+
+    exists: bool
+    active: bool = False
+    persistent: bool = False
+    state: str = ""
+
+    def __str__(self) -> str:
+        if not self.exists:
+            return "absent"
+        kind = "persistent" if self.persistent else "transient"
+        return f"{kind}, {self.state if self.active else 'inactive'}"
+
+
+@dataclass
+class Observation:
+    """What was seen of one case. ``None`` means: not reached, or not needed."""
+
+    source_defined: Optional[Outcome] = None
+    source_started: Optional[Outcome] = None
+    source_state: Optional[str] = None
+    target_defined: Optional[Outcome] = None
+    migrated: Optional[Outcome] = None
+    source_after: Optional[Sight] = None
+    target_after: Optional[Sight] = None
+    leftovers: Optional[list[str]] = None
+    daemon_deaths: list[str] = field(default_factory=list)
+    lab_error: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One assertion of a case: its result with what was expected and what was got, in words."""
+
+    name: str
+    result: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The ten canonical checks, further ones, the verdict, and in a sentence why it is not a pass."""
+
+    checks: list[Check]
+    further: list[Check]
+    verdict: Verdict
+    reason: str = ""
+
+    def to_data(self) -> dict[str, Any]:
+        """The judgement as the journal keeps it; checks are numbered from 1."""
+
+        def rows(checks: list[Check], start: int) -> list[dict[str, Any]]:
+            return [
+                {"number": n, "name": c.name, "result": c.result, "expected": c.expected, "got": c.got}
+                for n, c in enumerate(checks, start=start)
+            ]
+
+        return {
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "checks": rows(self.checks, 1),
+            "further": rows(self.further, len(self.checks) + 1),
+        }
+
+
+@dataclass
+class _Sheet:
+    """The checks of a case being filled in, in order; ``stopped`` says why the rest can't be run."""
+
+    checks: list[Check] = field(default_factory=list)
+    stopped: str = ""
+
+    def add(self, name: str, expected: str, got: Optional[str], passed: bool) -> None:
+        """Record a check. ``got`` None means that the fact was not obtained."""
+        if self.stopped or got is None:
+            self.stopped = self.stopped or f"{name} was not reached"
+            self.checks.append(Check(name, NOT_RUN, expected, self.stopped))
+        else:
+            self.checks.append(Check(name, PASS if passed else FAIL, expected, got))
+
+    def add_call(self, name: str, expected: str, outcome: Optional[Outcome]) -> None:
+        """Record a check on a libvirt call; when it failed, the checks after it are not run."""
+        got = None if outcome is None else ("success" if outcome.ok else outcome.error)
+        self.add(name, expected, got, bool(outcome and outcome.ok))
+        if outcome and not outcome.ok:
+            self.stopped = self.stopped or f"{name} failed"
+
+
+def judge(case: Case, seen: Observation) -> Judgement:
+    """Judge one case.
+
+    :returns: ten canonical checks (those that could not be run are recorded as such), the further checks that apply,
+        and the verdict: ``fail`` when a check failed, else ``error`` when the lab failed, else ``pass``.
+    """
+    sheet = _Sheet()
+    _judge_before(sheet, case, seen)
+    sheet.add_call("migrated", "success", seen.migrated)
+    _judge_after(sheet, case, seen)
+
+    further = []
+    if seen.migrated is not None and not seen.migrated.ok:
+        further.append(_source_intact(case, seen))
+    if seen.daemon_deaths:
+        further.append(Check("daemons-alive", FAIL, "alive", "; ".join(seen.daemon_deaths)))
+    if seen.leftovers is not None:
+        got = ", ".join(seen.leftovers) or "none"
+        further.append(Check("no-leftovers", FAIL if seen.leftovers else PASS, "none", got))
+
+    failed = [check for check in sheet.checks + further if check.result == FAIL]
+    if failed:
+        first = failed[0]
+        verdict, reason = Verdict.FAIL, f"{first.name}: expected {first.expected}, got {first.got}"
+    elif seen.lab_error or any(check.result == NOT_RUN for check in sheet.checks):
+        verdict, reason = Verdict.ERROR, seen.lab_error or "a check was not run and nothing says why"
+    else:
+        verdict, reason = Verdict.PASS, ""
+    return Judgement(sheet.checks, further, verdict, reason)
+
+
+def _judge_before(sheet: _Sheet, case: Case, seen: Observation) -> None:
+    """Checks 1 to 3: the scenario was set up."""
+    if case.scenario.persistent:
+        sheet.add_call("source-defined", "success", seen.source_defined)
+    else:
+        sheet.add("source-defined", "not needed", "not needed", True)
+    if seen.source_started is not None and not seen.source_started.ok:
+        sheet.add_call("source-state", case.scenario.state.value, seen.source_started)
+    else:
+        wanted = case.scenario.state.value
+        sheet.add("source-state", wanted, seen.source_state, seen.source_state == wanted)
+        if seen.source_state not in (None, wanted):
+            sheet.stopped = sheet.stopped or "source-state failed"
+    if case.scenario.target_config:
+        sheet.add_call("target-defined", "success", seen.target_defined)
+    else:
+        sheet.add("target-defined", "not needed", "not needed", True)
+
+
+def _judge_after(sheet: _Sheet, case: Case, seen: Observation) -> None:
+    """Checks 5 to 10: the world after the migration."""
+    expected = expect(case)
+    source, target = seen.source_after, seen.target_after
+    sheet.add("source-inactive", "inactive", _got(source, lambda s: "active" if s.active else "inactive"),
+              bool(source and not source.active))
+    # An active domain left behind with its config is check 5's failure; check 6 asks about the config alone.
+    kept = bool(source and source.exists and source.persistent)
+    sheet.add("source-config", "kept" if expected.source_config_kept else "gone",
+              _got(source, lambda s: "kept" if kept else "gone"), kept == expected.source_config_kept)
+    sheet.add("target-exists", "exists", _got(target, lambda s: "exists" if s.exists else "absent"),
+              bool(target and target.exists))
+    sheet.add("target-active", "active", _got(target, lambda s: "active" if s.active else "inactive"),
+              bool(target and target.active))
+    sheet.add("target-persistent", "persistent" if expected.target_persistent else "transient",
+              _got(target, lambda s: "persistent" if s.persistent else "transient"),
+              bool(target and target.exists and target.persistent == expected.target_persistent))
+    sheet.add("target-state", expected.target_state.value, _got(target, lambda s: s.state or "absent"),
+              bool(target and target.state == expected.target_state.value))
+
+
+def _got(sight: Optional[Sight], words: Any) -> Optional[str]:
+    return None if sight is None else words(sight)
+
+
+def _source_intact(case: Case, seen: Observation) -> Check:
+    """After a failed migration the guest is still on the source as it was, and the target shows no trace of it."""
+    source = Sight(True, True, case.scenario.persistent, case.scenario.state.value)
+    target = Sight(True, False, True, "shutoff") if case.scenario.target_config else Sight(False)
+    expected = f"source {source}; target {target}"
+    if seen.source_after is None or seen.target_after is None:
+        return Check("source-intact", NOT_RUN, expected, seen.lab_error or "the daemons could not be asked")
+    got = f"source {seen.source_after}; target {seen.target_after}"
+    return Check("source-intact", PASS if got == expected else FAIL, expected, got)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a lab host can do: the container runtime and limits that work there, found out by trying."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Sequence
+
+from .model import LabError
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+# Enough for a libvirtd with a dozen QEMUs, and small enough for hosts with tight hard limits.
+WANTED_LIMITS = {"nofile": (resource.RLIMIT_NOFILE, 4096), "nproc": (resource.RLIMIT_NPROC, 16384)}
+
+
+def missing_packages(packages: Sequence[str]) -> list[str]:
+    """Those of the Debian packages that are not installed.
+
+    :raises LabError: when this is no Debian-like system, or the user is not root.
+    """
+    if os.geteuid() != 0:
+        raise LabError(
+            "the lab host's work needs root, for containers with networks of their own; run the playbook as root, or set "
+            "ansible_become for the lab host"
+        )
+    if not shutil.which("dpkg-query"):
+        raise LabError("this lab host has no dpkg; the lab installs its packages on Debian and Ubuntu, use such a machine")
+    done = subprocess.run(
+        ["dpkg-query", "--show", "--showformat", "${binary:Package} ${db:Status-Status}\n", *packages],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )
+    lines = [line.split() for line in done.stdout.splitlines()]
+    installed = {name.partition(":")[0] for name, status in lines if status == "installed"}
+    return [package for package in packages if package not in installed]
+
+
+def abilities(init: str, runtimes: Sequence[str], path: str) -> dict[str, Any]:
+    """Look at the lab host. See the module ``lab_host_info`` for arguments and results.
+
+    :raises LabError: when no runtime can start a container.
+    """
+    limits = {name: _below_hard_limit(number, wanted) for name, (number, wanted) in WANTED_LIMITS.items()}
+    runtime, refused = _choose_runtime(init, runtimes, limits)
+    return {
+        "runtime": runtime,
+        "refused": refused,
+        "ulimits": limits,
+        "cgroups": cgroup_mode(CGROUP_ROOT),
+        "cores": len(os.sched_getaffinity(0)),
+        "free": _free_bytes(Path(path)),
+        "kvm": os.path.exists("/dev/kvm"),
+    }
+
+
+def cgroup_mode(root: Path) -> str:
+    """``v2``, ``hybrid`` (v1 controllers with a v2 tree beside them) or ``v1``."""
+    if (root / "cgroup.controllers").exists():
+        return "v2"
+    return "hybrid" if (root / "unified").is_dir() else "v1"
+
+
+def _below_hard_limit(number: int, wanted: int) -> int:
+    hard = resource.getrlimit(number)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def _choose_runtime(init: str, runtimes: Sequence[str], limits: dict[str, int]) -> tuple[str, dict[str, str]]:
+    if not shutil.which("podman"):
+        raise LabError("podman is not on this lab host; install the package podman")
+    if not os.access(init, os.X_OK):
+        raise LabError(f"the containers' init {init} is not on this lab host; install the package catatonit")
+    refused: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="migration-lab-trial-") as root:
+        shutil.copy(init, root)
+        for runtime in runtimes:
+            if not shutil.which(runtime):
+                refused[runtime] = "not installed"
+                continue
+            command = ["podman", "--runtime", runtime, "run", "--rm", "--network", "none"]
+            command += [f"--ulimit={name}={limit}:{limit}" for name, limit in limits.items()]
+            command += ["--rootfs", root, "/" + os.path.basename(init), "-V"]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+            if done.returncode == 0:
+                return runtime, refused
+            refused[runtime] = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+    raise LabError(f"no OCI runtime can start a container on this lab host ({reasons})")
+
+
+def _free_bytes(path: Path) -> int:
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The matrix run of one combination: deals cases to workers, survives what dies, and keeps the journal.
+
+Each worker has an agent of its own.  When a daemon dies, the cases in flight beside it say nothing about themselves: no
+new case starts, the daemon is started again, and each of those cases is run again alone.  The one that brings it down
+again is the culprit; when none does, the death is recorded as unexplained and the run is not green.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Callable, Optional
+
+from .agent_process import AgentDied, CallError, CallTimeout
+from .case_run import CLEAN_LIMIT, Attempt, CaseRunner, Cell, Connection
+from .journal import Journal
+from .judge import Judgement, judge
+from .machine import Machine
+from .model import Case, LabError, Verdict
+
+
+@dataclass
+class Tally:
+    """Counts of a run while it goes on."""
+
+    total: int
+    started: float = field(default_factory=time.monotonic)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    call_seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        return sum(self.verdicts.values())
+
+    def line(self) -> str:
+        """Progress in a line: cases done, verdicts, speed, time left."""
+        elapsed = max(time.monotonic() - self.started, 0.001)
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.verdicts.items())) or "none yet"
+        speed = self.done / elapsed
+        left = f"{(self.total - self.done) / speed:.0f} s left" if speed else "time left unknown"
+        return f"{self.done}/{self.total} cases, {counts}, {speed:.1f} cases/s, {left}"
+
+
+class DaemonLog:
+    """A daemon's log, so that the part that belongs to an attempt can be kept."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._marks = [(0.0, machine.log_size())]
+
+    def since(self, started: float) -> str:
+        """What the daemon has logged since the last mark before ``started`` (monotonic seconds)."""
+        offset = max(offset for when, offset in self._marks if when <= started)
+        size = self._machine.log_size()
+        text = self._machine.log_since(offset if offset <= size else 0)
+        self._marks.append((time.monotonic(), size))
+        return text
+
+
+class Matrix:
+    """Runs cases of one combination on one cell."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        runner: CaseRunner,
+        journal: Journal,
+        folder: Path,
+        cases: list[Case],
+        workers: int,
+        stop: Callable[[], bool],
+    ) -> None:
+        """
+        :param folder: the combination's results folder; logs of cases that did not pass go into its ``logs``.
+        :param workers: cases at a time, at least 1.
+        :param stop: asked before each case; true ends the run after the cases in flight.
+        """
+        self._cell = cell
+        self._runner = runner
+        self._journal = journal
+        self._folder = folder
+        self._pending = deque(cases)
+        self._workers = min(workers, max(len(cases), 1))
+        self._stop = stop
+        self.tally = Tally(len(cases))
+        self._turn = threading.Condition()
+        self._in_flight: dict[int, Case] = {}
+        self._beside: dict[int, set[str]] = {}
+        self._suspects: list[Attempt] = []
+        self._halted = False
+        self._broken: Optional[BaseException] = None
+        self._stale: set[int] = set()
+        daemons = (cell.source, cell.target)
+        self._processes = {machine.name: machine.daemon_process() for machine in daemons}
+        self._logs = {role: DaemonLog(machine) for role, machine in (("source", cell.source), ("target", cell.target))}
+
+    def run(self) -> bool:
+        """Run all cases.
+
+        :returns: whether every case has a final result (false when ``stop`` ended the run).
+        :raises LabError: when the lab cannot go on; what was done is in the journal.
+        """
+        threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(self._workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._broken:
+            raise self._broken
+        return not self._pending
+
+    def _work(self, worker: int) -> None:
+        connection = Connection(self._cell)
+        try:
+            while True:
+                case = self._next(worker)
+                if case is None:
+                    return
+                if worker in self._stale:
+                    self._stale.discard(worker)
+                    connection.drop()
+                attempt = self._runner.run(case, connection)
+                self._conclude(worker, attempt, connection)
+        except BaseException as error:  # noqa: BLE001 - a worker's fault ends the run, with the fault told
+            with self._turn:
+                self._broken = self._broken or error
+                self._in_flight.pop(worker, None)
+                self._halted = False
+                self._turn.notify_all()
+        finally:
+            connection.drop()
+
+    def _next(self, worker: int) -> Optional[Case]:
+        with self._turn:
+            while self._halted and not self._broken:
+                self._turn.wait()
+            if self._broken or not self._pending or self._stop():
+                return None
+            case = self._pending.popleft()
+            others = {other.id for other in self._in_flight.values()}
+            for number in self._in_flight:
+                self._beside[number].add(case.id)
+            self._in_flight[worker] = case
+            self._beside[worker] = others
+            return case
+
+    def _conclude(self, worker: int, attempt: Attempt, connection: Connection) -> None:
+        """Journal the attempt, or hold it back when a daemon died around it; the last one in flight sorts that out."""
+        judgement = judge(attempt.case, attempt.seen)
+        passed = judgement.verdict is Verdict.PASS
+        with self._turn:
+            if not passed and (self._halted or self._dead()):
+                self._halted = True
+                self._suspects.append(attempt)
+            else:
+                self._record(attempt, judgement, worker, beside=self._beside[worker])
+                if not passed:
+                    self._replace(worker, attempt, connection)
+            del self._in_flight[worker]
+            if self._halted and not self._in_flight:
+                self._sort_out(worker)
+                self._halted = False
+                self._stale = set(range(self._workers))
+                self._turn.notify_all()
+
+    def _replace(self, worker: int, attempt: Attempt, connection: Connection) -> None:
+        """After an attempt that ended badly its agent is not trusted any more."""
+        if attempt.seen.lab_error or attempt.timed_out:
+            connection.drop()
+            self._journal.append("event", event="agent-replaced", worker=worker, reason=attempt.seen.lab_error or "timed out")
+
+    def _dead(self) -> dict[str, str]:
+        """Daemons that died or hang, by role, with what is known of it."""
+        dead = {}
+        for role, machine in (("source", self._cell.source), ("target", self._cell.target)):
+            known = self._processes[machine.name]
+            now = machine.daemon_process()
+            if now is None:
+                dead[role] = f"the daemon on the {role} (process {known}) died"
+            elif now != known:
+                dead[role] = f"the daemon on the {role} (process {known}) died and was started again as {now}"
+            elif not self._answers(role, machine):
+                dead[role] = f"the daemon on the {role} (process {known}) does not answer"
+        return dead
+
+    def _answers(self, role: str, machine: Machine) -> bool:
+        probe = Connection(replace(self._cell, source=machine, target=machine))
+        try:
+            probe.agent()
+        except LabError:
+            return False
+        finally:
+            probe.drop()
+        return True
+
+    def _revive(self, dead: dict[str, str]) -> None:
+        for role in dead:
+            machine: Machine = getattr(self._cell, role)
+            self._processes[machine.name] = machine.restart_daemon()
+
+    def _sort_out(self, worker: int) -> None:
+        """Start dead daemons again and run the suspects again, each alone."""
+        dead = self._dead()
+        first_started = time.monotonic() - max(attempt.seconds for attempt in self._suspects)
+        logs = self._keep_logs("death", self._suspects[0].case, first_started)
+        self._revive(dead)
+        suspects, self._suspects = self._suspects, []
+        ids = [attempt.case.id for attempt in suspects]
+        culprits = []
+        for attempt in suspects:
+            attempt.seen.daemon_deaths.extend(dead.values())
+            judgement = judge(attempt.case, attempt.seen)
+            self._record(attempt, judgement, worker, beside=set(ids) - {attempt.case.id}, final=False)
+        for attempt in suspects:
+            connection = Connection(self._cell)
+            try:
+                self._runner.clean_domain(self._runner.domain_name(attempt.case), connection)
+                again = self._runner.run(attempt.case, connection)
+            except (CallError, CallTimeout, AgentDied, LabError) as error:
+                again = Attempt(attempt.case)
+                again.seen.lab_error = f"could not be run again: {error}"
+            finally:
+                connection.drop()
+            judgement = judge(again.case, again.seen)
+            deaths = {} if judgement.verdict is Verdict.PASS else self._dead()
+            if deaths:
+                culprits.append(attempt.case.id)
+                again.seen.daemon_deaths.extend(deaths.values())
+                judgement = judge(again.case, again.seen)
+            self._record(again, judgement, worker, beside=set(), number=2)
+            self._revive(deaths)
+        self._journal.append(
+            "event", event="daemon-death", machine=",".join(dead) or "unknown",
+            detail="; ".join(dead.values()), in_flight=ids, culprits=culprits, logs=logs,
+        )
+
+    def _record(
+        self, attempt: Attempt, judgement: Judgement, worker: int, beside: set[str], final: bool = True, number: int = 1
+    ) -> None:
+        """Append an attempt to the journal, with the daemons' logs when it is not a pass."""
+        case = attempt.case
+        logs: list[str] = []
+        if judgement.verdict is not Verdict.PASS and final:
+            logs = self._keep_logs(f"{case.number:03d}", case, time.monotonic() - attempt.seconds)
+        self._journal.append(
+            "case", number=case.number, case=case.id, final=final, attempt=number, **judgement.to_data(),
+            migration=attempt.migration, lab_error=attempt.seen.lab_error,
+            seconds=round(attempt.seconds, 3), call_seconds=round(attempt.call_seconds, 3),
+            worker=worker, beside=sorted(beside), logs=logs,
+        )
+        if final:
+            self.tally.verdicts[judgement.verdict.value] += 1
+        self.tally.call_seconds += attempt.call_seconds
+
+    def _keep_logs(self, label: str, case: Case, started: float) -> list[str]:
+        """Keep what both daemons logged since ``started``; returns paths relative to the combination's folder."""
+        kept: list[str] = []
+        folder = self._folder / "logs"
+        folder.mkdir(exist_ok=True)
+        for role, log in self._logs.items():
+            try:
+                text = log.since(started)
+            except LabError as error:
+                text = f"not obtained: {error}\n"
+            path = folder / f"{label}-{case.method.value}-{role}.log"
+            with path.open("a") as stream:
+                stream.write(text)
+            kept.append(str(path.relative_to(self._folder)))
+        return kept
+
+
+def find_leftovers(cell: Cell, prefix: str) -> list[str]:
+    """Names of the lab's domains that are on source or target though no run is active.
+
+    :raises LabError: when a daemon does not answer.
+    """
+    connection = Connection(cell)
+    try:
+        found: set[str] = set()
+        for side in ("source", "target"):
+            names = connection.agent().call("domains", CLEAN_LIMIT, connection=side)["names"]
+            found.update(name for name in names if name.startswith(prefix))
+        return sorted(found)
+    except (CallError, CallTimeout, AgentDied) as error:
+        raise LabError(f"the daemons could not be asked for left-over domains: {error}") from error
+    finally:
+        connection.drop()
+
+
+def remove_leftovers(cell: Cell, runner: CaseRunner, names: list[str]) -> None:
+    """Remove the lab's domains of those names.
+
+    :raises LabError: when one cannot be removed.
+    """
+    connection = Connection(cell)
+    try:
+        left = [text for name in names for text in runner.clean_domain(name, connection)]
+    except (CallError, CallTimeout, AgentDied) as error:
+        raise LabError(f"left-over domains could not be removed: {error}") from error
+    finally:
+        connection.drop()
+    if left:
+        raise LabError(f"left-over domains could not be removed: {'; '.join(left)}; re-provision the combination")

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a run: every input checked and resolved on the controller before anything is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from .catalogue import choose_guest, choose_pair, files_id, load_profile, release_id, validate
+from .combinations import COMBINATIONS, check_combinations, classes, deal
+from .model import LabError, Profile, select_cases
+
+SCHEMA = 1
+
+# What a resumed run must have in common with the run that it goes on with.
+IDENTITY = ("pair", "profile", "guest")
+
+
+def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check and resolve a run's inputs. See the module ``migration_plan`` for the arguments and the result.
+
+    :raises LabError: on the first input that is wrong.
+    """
+    scenarios = Path(given["scenarios"])
+    catalogue = {name: given[name] for name in ("releases", "pairs", "guests")}
+    validate(catalogue, scenarios / "schema" / "catalogue.json", "the catalogue (group_vars)")
+    pair = choose_pair(given["pair"], given["pairs"], given["releases"])
+    guest = choose_guest(given["guest"], given["guests"], pair, given["releases"], given["guest_machine"])
+    profile = load_profile(given["profile"], scenarios)
+    patterns = _listed(given["cases"]) or ["*"]
+    names = _listed(given["combinations"])
+    earlier = _earlier_run(given, pair) if given["resume"] else None
+    if earlier:
+        names, patterns = earlier["combinations"], earlier["cases"]
+    combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
+    selected = select_cases(Profile.from_data(profile).cases(), patterns)
+    run = earlier["run"] if earlier else given["run"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run):
+        raise LabError(f"'{run}' cannot be the name of a run: use letters, digits, dots, dashes and underscores")
+    folder = Path(given["results_root"]).resolve() / run
+    if given["start"] and not earlier and folder.exists():
+        raise LabError(f"there is a run '{run}' already in {folder}; go on with it with resume=true, or give another name")
+    lab_files = files_id([Path(path) for path in given["lab_files"]])
+    return {
+        "run": run,
+        "folder": str(folder),
+        "pair": pair,
+        "releases": {
+            name: {"name": name, "id": release_id(name, given["releases"][name]), **given["releases"][name]}
+            for name in sorted({pair["old"], pair["new"]})
+        },
+        "lab_files_id": lab_files,
+        "guest": guest,
+        "profile": profile,
+        "patterns": patterns,
+        "cases": [case.id for case in selected],
+        "combinations": combinations,
+        "shares": deal(combinations, given["cells"]),
+        "classes": {name: classes(name) for name in combinations},
+        "expected": {name: _expected(name, pair, given["releases"]) for name in combinations},
+        "resume": earlier is not None,
+    }
+
+
+def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Make the run's folder and its run.json, unless the run goes on with an earlier one.
+
+    :param about: who and where: fields of run.json that the plan does not have.
+    :raises LabError: when the results folder cannot be written.
+    """
+    folder = Path(plan["folder"])
+    try:
+        for combination in plan["combinations"]:
+            (folder / combination).mkdir(parents=True, exist_ok=True)
+        if not plan["resume"]:
+            facts = {
+                "schema": SCHEMA, "run": plan["run"], "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"]["name"],
+                "combinations": plan["combinations"], "cases": plan["patterns"],
+            }
+            (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+    except OSError as error:
+        raise LabError(f"the results folder {folder} cannot be written ({error.strerror}); set results_root to one that can") from error
+
+
+def check_results_root(root: Path) -> None:
+    """Refuse a results folder that cannot be written, without making anything.
+
+    :raises LabError: naming the folder.
+    """
+    existing = root
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise LabError(f"the results folder {root} cannot be written ({existing} is in the way); set results_root to one that can")
+
+
+def _earlier_run(given: Mapping[str, Any], pair: Mapping[str, str]) -> dict[str, Any]:
+    """run.json of the run to resume: the named one, or the newest.
+
+    :raises LabError: when there is none, or it was made with another pair, profile or guest.
+    """
+    root = Path(given["results_root"])
+    if given["run"]:
+        paths = [root / given["run"] / "run.json"]
+    else:
+        paths = sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    if not paths or not paths[-1].is_file():
+        raise LabError(f"there is no run to resume in {root / given['run']}; start one without resume=true")
+    path = paths[-1]
+    try:
+        earlier: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise LabError(f"{path} is not JSON; restore it or start another run") from error
+    if earlier.get("schema") != SCHEMA:
+        raise LabError(f"{path} has schema {earlier.get('schema')}, this lab reads schema {SCHEMA}; start another run")
+    now = {"pair": dict(pair), "profile": given["profile"], "guest": given["guest"]}
+    for field in IDENTITY:
+        if earlier[field] != now[field]:
+            raise LabError(
+                f"run {earlier['run']} cannot be resumed: its {field} is {_short(earlier[field])}, asked for is "
+                f"{_short(now[field])}; name the same {field}, or start another run"
+            )
+    return earlier
+
+
+def _short(value: Any) -> str:
+    return f"{value['name']} ({value['old']}, {value['new']}, {value['boundary']})" if isinstance(value, dict) else str(value)
+
+
+def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """By role the release, its libvirt version and the class that a combination asks for."""
+    return {
+        role: {"release": pair[kind], "libvirt": releases[pair[kind]]["libvirt"], "class": kind}
+        for role, kind in classes(combination).items()
+    }
+
+
+def _listed(value: Sequence[str] | str) -> list[str]:
+    """A list, or a text with commas, as a list of names."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return [part.strip() for part in parts if part.strip()]

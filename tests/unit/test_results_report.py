@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as a whole: text, page, run.json, and how files are written."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from migration_lab.combinations import COMBINATIONS, RUNNING_ORDER
+from migration_lab.model import LabError
+from migration_lab.results import make_report
+from synthetic_run import CASES, ROOT, SyntheticRun, lab_error, refused, wrong_state
+
+TEMPLATE = ROOT / "roles/report/templates/index.html.j2"
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> SyntheticRun:
+    """A run with one of each thing that can go wrong."""
+    lab = SyntheticRun(tmp_path / "run")
+    spoilt = {CASES[1].id: refused("no <domain> & no 'x'"), CASES[40].id: wrong_state, CASES[90].id: lab_error("the agent hung")}
+    lab.complete("ooo", spoilt)
+    lab.complete("nno")
+    lab.complete("onn")
+    journal = lab.start("nnn")
+    for case in CASES[:50]:
+        lab.record(journal, case)
+    journal.close()
+    journal = lab.start("oon")
+    for case in CASES:
+        lab.record(journal, case)
+    lab.die(journal)
+    journal.close()
+    lab.not_obtained("noo", "the mirror cannot be reached")
+    lab.complete("non")
+    lab.complete("ono")
+    return lab
+
+
+def test_text_of_a_green_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(1_764_000_000, 1_765_000_000))
+    monkeypatch.setattr("migration_lab.journal.time.time", lambda: float(next(now)))
+    lab = SyntheticRun(tmp_path / "run")
+    for name in RUNNING_ORDER:
+        lab.complete(name)
+    assert make_report(lab.folder, TEMPLATE).text == """\
+run run: pair debian, profile canonical, guest x86_64
+
+combination  client  source  target  cases   checks  pass  fail  error  seconds
+1 ooo        9.0.0   9.0.0   9.0.0   96/96  960/960    96     0      0     97.0
+2 noo        11.3.0  9.0.0   9.0.0   96/96  960/960    96     0      0     97.0
+3 ono        9.0.0   11.3.0  9.0.0   96/96  960/960    96     0      0     97.0
+4 oon        9.0.0   9.0.0   11.3.0  96/96  960/960    96     0      0     97.0
+5 nno        11.3.0  11.3.0  9.0.0   96/96  960/960    96     0      0     97.0
+6 non        11.3.0  9.0.0   11.3.0  96/96  960/960    96     0      0     97.0
+7 onn        9.0.0   11.3.0  11.3.0  96/96  960/960    96     0      0     97.0
+8 nnn        11.3.0  11.3.0  11.3.0  96/96  960/960    96     0      0     97.0
+
+green: 8 combinations, 768 of 768 cases, 7680 of 7680 checks"""
+
+
+def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun) -> None:
+    text = make_report(mixed.folder, TEMPLATE).text
+    table, *blocks, again, last = text.split("\n\n")[1:]
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[0] == ["combination", "client", "source", "target", "cases", "checks", "pass", "fail", "error", "seconds"]
+    assert [row[:2] for row in rows[1:]] == [[str(number), name] for number, name in enumerate(COMBINATIONS, start=1)]
+    assert rows[1][5:-1] == ["96/96", "947/960", "93", "2", "1"]
+    assert rows[2][2:] == ["-", "-", "-", "0/96", "0/960", "0", "0", "0", "-"]
+    assert rows[8][5:-1] == ["50/96", "500/960", "50", "0", "0"]
+    folder = mixed.folder
+    assert blocks == [
+        f"ooo {CASES[1].id}: fail\n    migrated: expected success, got no <domain> & no 'x'\n"
+        f"    log:     {folder}/ooo/logs/002-normal-source.log\n    journal: {folder}/ooo/journal.jsonl",
+        f"ooo {CASES[40].id}: fail\n    target-state: expected running, got paused\n"
+        f"    log:     {folder}/ooo/logs/041-p2p-source.log\n    journal: {folder}/ooo/journal.jsonl",
+        f"ooo {CASES[90].id}: error\n    the agent hung\n"
+        f"    log:     {folder}/ooo/logs/091-tunnelled-source.log\n    journal: {folder}/ooo/journal.jsonl",
+        "noo not obtained\n    the mirror cannot be reached",
+        "oon a daemon died and no case alone explains it\n"
+        f"    the daemon on the target (process 7) died; in flight were {CASES[0].id}\n"
+        f"    log:     {folder}/oon/logs/death-source.log\n    journal: {folder}/oon/journal.jsonl",
+        "nnn 46 cases not obtained\n    the run was cut off before their final result; -e resume=true runs the rest\n"
+        f"    {CASES[50].id}, {CASES[51].id}, {CASES[52].id} and 43 more\n    journal: {folder}/nnn/journal.jsonl",
+    ]
+    assert f"-e combination=ooo -e 'cases={CASES[1].id}'" in again
+    assert last == (
+        "NOT green: 7 of 8 combinations, 626 of 768 cases, 6247 of 7680 checks; "
+        "2 fail, 1 error, 142 cases not obtained, 1 daemon death unexplained"
+    )
+
+
+def test_text_is_as_wide_as_a_terminal(mixed: SyntheticRun) -> None:
+    table = make_report(mixed.folder, TEMPLATE).text.split("\n\n")[1]
+    assert max(len(line) for line in table.splitlines()) <= 80
+
+
+def test_text_shows_forty_failures_and_says_how_many_more(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"])
+    lab.complete("noo", {case.id: wrong_state for case in CASES})
+    report = make_report(lab.folder, TEMPLATE)
+    assert report.text.count(": expected ") == 40
+    assert f"... and 56 more: see {lab.folder}/index.html" in report.text
+    assert len(report.run.failures) == 96
+    page = report.files[lab.folder / "index.html"]
+    assert page.count("<h3>") == 96
+
+
+def test_a_column_for_each_verdict_that_came(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"])
+    lab.complete("noo")
+    path = lab.journal_path("noo")
+    path.write_text(path.read_text().replace('"verdict":"pass"', '"verdict":"known"', 3))
+    header, row = make_report(lab.folder, TEMPLATE).text.split("\n\n")[1].splitlines()
+    assert header.split()[6:10] == ["pass", "fail", "known", "error"] and row.split()[7:11] == ["93", "0", "3", "0"]
+
+
+class Page(HTMLParser):
+    """Text of a page, its table's rows and its links; elements that are not closed in order are an error."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif tag == "a":
+            self.links.append(dict(attrs)["href"] or "")
+        assert tag not in ("script", "link", "img"), "the page stands alone"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+def test_page(mixed: SyntheticRun) -> None:
+    report = make_report(mixed.folder, TEMPLATE)
+    html = report.files[mixed.folder / "index.html"]
+    assert html.startswith("<!DOCTYPE html>")
+    page = Page(html)
+    text = " ".join(page.text.split())
+    assert "Live migration between bookworm and trixie" in text
+    assert "old is libvirt 9.0.0, new is libvirt 11.3.0, as the machines reported" in text
+    assert report.run.summary in text
+    assert "got no <domain> & no 'x'" in text and "<domain>" not in html
+    assert "the mirror cannot be reached" in text and CASES[95].id in text
+    assert [row[0] for row in page.rows[1:]] == [f"{number} {name}" for number, name in enumerate(COMBINATIONS, start=1)]
+    columns = page.rows[0]
+    assert columns[6:13] == ["pass", "fail", "known", "fixed", "error", "skip", "not obtained"]
+    assert page.rows[1][1:13] == ["9.0.0", "9.0.0", "9.0.0", "96 of 96", "947 of 960", "93", "2", "0", "0", "1", "0", "0"]
+    assert page.rows[2][12] == "96"
+    assert "ooo/logs/041-p2p-source.log" in page.links and "noo/journal.jsonl" not in page.links
+    report.write()
+    made = [link for link in page.links if "/logs/" not in link]
+    assert len(made) == 23 and all((mixed.folder / link).is_file() for link in made)
+
+
+def test_run_file_is_completed(mixed: SyntheticRun) -> None:
+    make_report(mixed.folder, TEMPLATE).write()
+    data = json.loads((mixed.folder / "run.json").read_text())
+    results = data.pop("results")
+    assert data == mixed.data, "what was written at the start is as it was"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", results["finished"])
+    assert results["green"] is False and results["summary"].startswith("NOT green: 7 of 8")
+    assert results["versions"] == {"old": ["9.0.0"], "new": ["11.3.0"]}
+    assert list(results["combinations"]) == list(COMBINATIONS)
+    assert results["combinations"]["nno"]["versions"]["source"]["libvirt"] == "11.3.0"
+    assert results["counts"]["not_obtained"] == 142
+    assert [(failure["kind"], failure["combination"]) for failure in results["failures"]] == [
+        *[("case", "ooo")] * 3, ("combination-not-obtained", "noo"), ("daemon-death", "oon"), ("cases-not-obtained", "nnn"),
+    ]
+
+
+def test_second_report_changes_nothing(mixed: SyntheticRun) -> None:
+    report = make_report(mixed.folder, TEMPLATE)
+    assert len(report.outdated()) == 18
+    assert sorted(report.write()) == sorted(report.files)
+    marks = {path: path.stat().st_mtime_ns for path in report.files}
+    again = make_report(mixed.folder, TEMPLATE)
+    assert again.files == report.files and again.outdated() == [] and again.write() == []
+    assert {path: path.stat().st_mtime_ns for path in report.files} == marks
+
+
+def test_only_what_differs_is_written(mixed: SyntheticRun) -> None:
+    make_report(mixed.folder, TEMPLATE).write()
+    spoilt = mixed.folder / "ono" / "results.tap"
+    spoilt.write_text("1..0\n")
+    report = make_report(mixed.folder, TEMPLATE)
+    assert report.outdated() == [spoilt] and spoilt.read_text() == "1..0\n", "asking writes nothing"
+    assert report.write() == [spoilt] and spoilt.read_text().startswith("TAP version 13\n1..960\n")
+
+
+def test_write_leaves_no_temporary_file_and_readable_ones(mixed: SyntheticRun) -> None:
+    make_report(mixed.folder, TEMPLATE).write()
+    names = {path.name for path in mixed.folder.rglob("*") if path.is_file()}
+    assert names == {"run.json", "index.html", "journal.jsonl", "results.tap", "junit.xml", "not-obtained.json"}
+    assert {path.stat().st_mode & 0o777 for path in mixed.folder.rglob("results.tap")} == {0o644}
+
+
+def test_file_that_cannot_be_written(mixed: SyntheticRun) -> None:
+    (mixed.folder / "index.html").mkdir()
+    with pytest.raises(LabError, match=r"index\.html cannot be written"):
+        make_report(mixed.folder, TEMPLATE).write()
+    assert not list(mixed.folder.glob(".index.html*")), "nothing half-made"
+    assert json.loads((mixed.folder / "run.json").read_text())["run"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        ("{% if %}", r"line 1 of the page's template .* is faulty"),
+        ("{{ run.nothing }}", r"is faulty: .*nothing"),
+    ],
+)
+def test_template_that_cannot_be_used(mixed: SyntheticRun, tmp_path: Path, content: str | None, words: str) -> None:
+    template = tmp_path / "page.j2"
+    if content is not None:
+        template.write_text(content)
+    before = sorted(mixed.folder.rglob("*"))
+    with pytest.raises(LabError, match=words):
+        make_report(mixed.folder, template)
+    assert sorted(mixed.folder.rglob("*")) == before, "nothing is written when something is wrong"
