@@ -59,6 +59,10 @@ refused:
   description: What the runtimes before it answered.
   returned: when no package is missing
   type: dict
+init:
+  description: The init program, O(init).
+  returned: when no package is missing
+  type: str
 ulimits:
   description: C(nofile) and C(nproc) limits for containers, below this process's own hard limits.
   returned: when no package is missing
@@ -71,10 +75,10 @@ cores:
   description: Processors that may be used.
   returned: when no package is missing
   type: int
-free:
-  description: Free bytes on the file system of O(path).
+free_gib:
+  description: Free space on the file system of O(path), in GiB.
   returned: when no package is missing
-  type: int
+  type: float
 kvm:
   description: Whether there is a KVM device. Whether it works is for M(guest_acceleration) to find out.
   returned: when no package is missing

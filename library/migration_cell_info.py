@@ -52,7 +52,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 versions:
-  description: By role the version of libvirt; for the client of Python, for source and target of the hypervisor, and their host name.
+  description:
+    - By role the version of libvirt; for the client also of Python, for source and target also of the hypervisor, and their
+      host name.
   returned: always
   type: dict
 """

@@ -10,6 +10,7 @@ import re
 import select
 import subprocess
 import time
+from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
 from .guest import build
@@ -26,7 +27,7 @@ def choose(emulators: Sequence[Sequence[str]], guest: Mapping[str, str], kernel:
     """
     if guest["arch"] != platform.machine():
         return "tcg", f"{guest['arch']} guests are emulated on a {platform.machine()} host"
-    if not os.path.exists("/dev/kvm"):
+    if not Path("/dev/kvm").exists():
         return "tcg", "the lab host has no /dev/kvm"
     total = {"kvm": 0.0, "tcg": 0.0}
     for emulator in emulators:

@@ -33,9 +33,10 @@ class Cell:
 
 @dataclass
 class Attempt:
-    """One attempt at a case: what was seen, what was called, and the time it took (seconds)."""
+    """One attempt at a case: what was seen, what was called, when it started (monotonic) and the time it took (seconds)."""
 
     case: Case
+    started: float = field(default_factory=time.monotonic)
     seen: Observation = field(default_factory=Observation)
     migration: Optional[dict[str, Any]] = None
     seconds: float = 0.0
@@ -108,8 +109,8 @@ class CaseRunner:
     def run(self, case: Case, connection: Connection) -> Attempt:
         """Carry the case out once and clean up after it. Whatever happens is in the attempt; nothing is raised."""
         attempt = Attempt(case)
-        started, called = time.monotonic(), connection.call_seconds
-        deadline = started + self._time_limit
+        called = connection.call_seconds
+        deadline = attempt.started + self._time_limit
         try:
             self._act(attempt, connection, deadline)
         except (CallError, CallTimeout, AgentDied, LabError) as error:
@@ -118,7 +119,7 @@ class CaseRunner:
         if attempt.seen.migrated is not None and attempt.seen.source_after is None:
             self._look_again(attempt, connection)
         self._clean(attempt, connection)
-        attempt.seconds = time.monotonic() - started
+        attempt.seconds = time.monotonic() - attempt.started
         attempt.call_seconds = connection.call_seconds - called
         return attempt
 

@@ -25,7 +25,9 @@ def read_versions(cell: Cell, wait: float) -> dict[str, dict[str, str]]:
         try:
             hello = agent.call("hello", OPEN_LIMIT)
         except (CallError, CallTimeout, AgentDied) as error:
-            raise LabError(f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding") from error
+            raise LabError(
+                f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding"
+            ) from error
         versions = {"client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"]}}
         for role, machine in (("source", cell.source), ("target", cell.target)):
             opened = _open(agent, role, machine.name, machine.uri, deadline)

@@ -50,11 +50,12 @@ def abilities(init: str, runtimes: Sequence[str], path: str) -> dict[str, Any]:
     return {
         "runtime": runtime,
         "refused": refused,
+        "init": init,
         "ulimits": limits,
         "cgroups": cgroup_mode(CGROUP_ROOT),
         "cores": len(os.sched_getaffinity(0)),
-        "free": _free_bytes(Path(path)),
-        "kvm": os.path.exists("/dev/kvm"),
+        "free_gib": round(_free_bytes(Path(path)) / 1024**3, 1),
+        "kvm": Path("/dev/kvm").exists(),
     }
 
 
@@ -84,7 +85,7 @@ def _choose_runtime(init: str, runtimes: Sequence[str], limits: dict[str, int]) 
                 continue
             command = ["podman", "--runtime", runtime, "run", "--rm", "--network", "none"]
             command += [f"--ulimit={name}={limit}:{limit}" for name, limit in limits.items()]
-            command += ["--rootfs", root, "/" + os.path.basename(init), "-V"]
+            command += ["--rootfs", root, "/" + Path(init).name, "-V"]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
             if done.returncode == 0:
                 return runtime, refused

@@ -40,7 +40,7 @@ class Machine:
             log=data.get("log") or "",
         )
 
-    def run(self, *command: str, timeout: float = 30) -> str:
+    def run(self, *command: str, timeout: float = 30) -> bytes:
         """Run a command on the machine and return its standard output.
 
         :raises LabError: when it cannot be run, fails, or takes longer than ``timeout`` seconds.
@@ -54,7 +54,7 @@ class Machine:
         if done.returncode:
             detail = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
             raise LabError(f"machine {self.name}: '{' '.join(command)}' failed: {detail}")
-        return done.stdout.decode(errors="replace")
+        return done.stdout
 
     def daemon_process(self) -> Optional[int]:
         """The daemon's process number, or None when it does not run."""
@@ -80,6 +80,6 @@ class Machine:
         """Size of the daemon's log in bytes."""
         return int(self.run("wc", "-c", self.log).split()[0])
 
-    def log_since(self, offset: int, limit: int = 1 << 20) -> str:
-        """The daemon's log from a byte offset on, at most ``limit`` bytes."""
-        return self.run("sh", "-c", f"tail -c +{offset + 1} {self.log} | head -c {limit}")
+    def log_since(self, offset: int) -> bytes:
+        """The daemon's log from a byte offset on."""
+        return self.run("tail", "-c", f"+{offset + 1}", self.log)

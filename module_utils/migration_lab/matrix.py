@@ -55,10 +55,10 @@ class DaemonLog:
     def since(self, started: float) -> str:
         """What the daemon has logged since the last mark before ``started`` (monotonic seconds)."""
         offset = max(offset for when, offset in self._marks if when <= started)
-        size = self._machine.log_size()
-        text = self._machine.log_since(offset if offset <= size else 0)
-        self._marks.append((time.monotonic(), size))
-        return text
+        now = time.monotonic()
+        data = self._machine.log_since(offset)
+        self._marks.append((now, offset + len(data)))
+        return data.decode(errors="replace")
 
 
 class Matrix:
@@ -125,7 +125,7 @@ class Matrix:
                     connection.drop()
                 attempt = self._runner.run(case, connection)
                 self._conclude(worker, attempt, connection)
-        except BaseException as error:  # noqa: BLE001 - a worker's fault ends the run, with the fault told
+        except BaseException as error:  # a worker's fault ends the run, with the fault told
             with self._turn:
                 self._broken = self._broken or error
                 self._in_flight.pop(worker, None)
@@ -152,12 +152,15 @@ class Matrix:
         """Journal the attempt, or hold it back when a daemon died around it; the last one in flight sorts that out."""
         judgement = judge(attempt.case, attempt.seen)
         passed = judgement.verdict is Verdict.PASS
+        # Machines are asked before the turn is taken, so that a case that failed does not hold up the others.
+        dead = {} if passed else self._dead(attempt)
+        logs = [] if passed or dead else self._keep_logs(f"{attempt.case.number:03d}", attempt)
         with self._turn:
-            if not passed and (self._halted or self._dead()):
+            if dead or (self._halted and not passed):
                 self._halted = True
                 self._suspects.append(attempt)
             else:
-                self._record(attempt, judgement, worker, beside=self._beside[worker])
+                self._record(attempt, judgement, worker, self._beside[worker], logs)
                 if not passed:
                     self._replace(worker, attempt, connection)
             del self._in_flight[worker]
@@ -173,8 +176,10 @@ class Matrix:
             connection.drop()
             self._journal.append("event", event="agent-replaced", worker=worker, reason=attempt.seen.lab_error or "timed out")
 
-    def _dead(self) -> dict[str, str]:
-        """Daemons that died or hang, by role, with what is known of it."""
+    def _dead(self, attempt: Attempt) -> dict[str, str]:
+        """Daemons that died or hang, by role, with what is known of it. Whether one hangs is asked only where the attempt
+        was not brought to its end."""
+        unsure = attempt.timed_out or attempt.seen.lab_error
         dead = {}
         for role, machine in (("source", self._cell.source), ("target", self._cell.target)):
             known = self._processes[machine.name]
@@ -183,11 +188,11 @@ class Matrix:
                 dead[role] = f"the daemon on the {role} (process {known}) died"
             elif now != known:
                 dead[role] = f"the daemon on the {role} (process {known}) died and was started again as {now}"
-            elif not self._answers(role, machine):
+            elif unsure and not self._answers(machine):
                 dead[role] = f"the daemon on the {role} (process {known}) does not answer"
         return dead
 
-    def _answers(self, role: str, machine: Machine) -> bool:
+    def _answers(self, machine: Machine) -> bool:
         probe = Connection(replace(self._cell, source=machine, target=machine))
         try:
             probe.agent()
@@ -204,9 +209,9 @@ class Matrix:
 
     def _sort_out(self, worker: int) -> None:
         """Start dead daemons again and run the suspects again, each alone."""
-        dead = self._dead()
-        first_started = time.monotonic() - max(attempt.seconds for attempt in self._suspects)
-        logs = self._keep_logs("death", self._suspects[0].case, first_started)
+        longest = max(self._suspects, key=lambda attempt: attempt.seconds)
+        dead = self._dead(longest)
+        logs = self._keep_logs(f"death-{longest.case.number:03d}", longest)
         self._revive(dead)
         suspects, self._suspects = self._suspects, []
         ids = [attempt.case.id for attempt in suspects]
@@ -214,7 +219,7 @@ class Matrix:
         for attempt in suspects:
             attempt.seen.daemon_deaths.extend(dead.values())
             judgement = judge(attempt.case, attempt.seen)
-            self._record(attempt, judgement, worker, beside=set(ids) - {attempt.case.id}, final=False)
+            self._record(attempt, judgement, worker, set(ids) - {attempt.case.id}, logs, final=False)
         for attempt in suspects:
             connection = Connection(self._cell)
             try:
@@ -226,12 +231,14 @@ class Matrix:
             finally:
                 connection.drop()
             judgement = judge(again.case, again.seen)
-            deaths = {} if judgement.verdict is Verdict.PASS else self._dead()
+            passed = judgement.verdict is Verdict.PASS
+            deaths = {} if passed else self._dead(again)
             if deaths:
                 culprits.append(attempt.case.id)
                 again.seen.daemon_deaths.extend(deaths.values())
                 judgement = judge(again.case, again.seen)
-            self._record(again, judgement, worker, beside=set(), number=2)
+            kept = [] if passed else self._keep_logs(f"{again.case.number:03d}", again)
+            self._record(again, judgement, worker, set(), kept, number=2)
             self._revive(deaths)
         self._journal.append(
             "event", event="daemon-death", machine=",".join(dead) or "unknown",
@@ -239,13 +246,11 @@ class Matrix:
         )
 
     def _record(
-        self, attempt: Attempt, judgement: Judgement, worker: int, beside: set[str], final: bool = True, number: int = 1
+        self, attempt: Attempt, judgement: Judgement, worker: int, beside: set[str], logs: list[str],
+        final: bool = True, number: int = 1,
     ) -> None:
-        """Append an attempt to the journal, with the daemons' logs when it is not a pass."""
+        """Append an attempt to the journal."""
         case = attempt.case
-        logs: list[str] = []
-        if judgement.verdict is not Verdict.PASS and final:
-            logs = self._keep_logs(f"{case.number:03d}", case, time.monotonic() - attempt.seconds)
         self._journal.append(
             "case", number=case.number, case=case.id, final=final, attempt=number, **judgement.to_data(),
             migration=attempt.migration, lab_error=attempt.seen.lab_error,
@@ -256,17 +261,17 @@ class Matrix:
             self.tally.verdicts[judgement.verdict.value] += 1
         self.tally.call_seconds += attempt.call_seconds
 
-    def _keep_logs(self, label: str, case: Case, started: float) -> list[str]:
-        """Keep what both daemons logged since ``started``; returns paths relative to the combination's folder."""
+    def _keep_logs(self, label: str, attempt: Attempt) -> list[str]:
+        """Keep what both daemons logged during an attempt; returns paths relative to the combination's folder."""
         kept: list[str] = []
         folder = self._folder / "logs"
         folder.mkdir(exist_ok=True)
         for role, log in self._logs.items():
             try:
-                text = log.since(started)
+                text = log.since(attempt.started)
             except LabError as error:
                 text = f"not obtained: {error}\n"
-            path = folder / f"{label}-{case.method.value}-{role}.log"
+            path = folder / f"{label}-{role}.log"
             with path.open("a") as stream:
                 stream.write(text)
             kept.append(str(path.relative_to(self._folder)))

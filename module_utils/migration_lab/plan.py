@@ -12,6 +12,7 @@ from typing import Any, Mapping, Sequence
 
 from .catalogue import choose_guest, choose_pair, files_id, load_profile, release_id, validate
 from .combinations import COMBINATIONS, check_combinations, classes, deal
+from .journal import read_journal
 from .model import LabError, Profile, select_cases
 
 SCHEMA = 1
@@ -44,6 +45,9 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(given["results_root"]).resolve() / run
     if given["start"] and not earlier and folder.exists():
         raise LabError(f"there is a run '{run}' already in {folder}; go on with it with resume=true, or give another name")
+    rest = combinations
+    if earlier:
+        rest = [name for name in combinations if not _complete(folder / name / "journal.jsonl", [case.id for case in selected])]
     lab_files = files_id([Path(path) for path in given["lab_files"]])
     return {
         "run": run,
@@ -59,7 +63,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "patterns": patterns,
         "cases": [case.id for case in selected],
         "combinations": combinations,
-        "shares": deal(combinations, given["cells"]),
+        "shares": deal(rest, given["cells"]),
         "classes": {name: classes(name) for name in combinations},
         "expected": {name: _expected(name, pair, given["releases"]) for name in combinations},
         "resume": earlier is not None,
@@ -84,7 +88,9 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
             }
             (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
     except OSError as error:
-        raise LabError(f"the results folder {folder} cannot be written ({error.strerror}); set results_root to one that can") from error
+        raise LabError(
+            f"the results folder {folder} cannot be written ({error.strerror}); set results_root to one that can"
+        ) from error
 
 
 def check_results_root(root: Path) -> None:
@@ -96,7 +102,9 @@ def check_results_root(root: Path) -> None:
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise LabError(f"the results folder {root} cannot be written ({existing} is in the way); set results_root to one that can")
+        raise LabError(
+            f"the results folder {root} cannot be written ({existing} is in the way); set results_root to one that can"
+        )
 
 
 def _earlier_run(given: Mapping[str, Any], pair: Mapping[str, str]) -> dict[str, Any]:
@@ -105,19 +113,10 @@ def _earlier_run(given: Mapping[str, Any], pair: Mapping[str, str]) -> dict[str,
     :raises LabError: when there is none, or it was made with another pair, profile or guest.
     """
     root = Path(given["results_root"])
-    if given["run"]:
-        paths = [root / given["run"] / "run.json"]
-    else:
-        paths = sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    if not paths or not paths[-1].is_file():
+    runs = [_read_run(path) for path in sorted(root.glob(f"{given['run'] or '*'}/run.json"))]
+    if not runs:
         raise LabError(f"there is no run to resume in {root / given['run']}; start one without resume=true")
-    path = paths[-1]
-    try:
-        earlier: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise LabError(f"{path} is not JSON; restore it or start another run") from error
-    if earlier.get("schema") != SCHEMA:
-        raise LabError(f"{path} has schema {earlier.get('schema')}, this lab reads schema {SCHEMA}; start another run")
+    earlier = max(runs, key=lambda run: str(run["started"]))
     now = {"pair": dict(pair), "profile": given["profile"], "guest": given["guest"]}
     for field in IDENTITY:
         if earlier[field] != now[field]:
@@ -128,8 +127,24 @@ def _earlier_run(given: Mapping[str, Any], pair: Mapping[str, str]) -> dict[str,
     return earlier
 
 
+def _read_run(path: Path) -> dict[str, Any]:
+    try:
+        run: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise LabError(f"{path} is not JSON; restore it, or move the run out of the results folder") from error
+    if run.get("schema") != SCHEMA:
+        raise LabError(
+            f"{path} has schema {run.get('schema')}, this lab reads schema {SCHEMA}; move the run out of the results folder"
+        )
+    return run
+
+
 def _short(value: Any) -> str:
     return f"{value['name']} ({value['old']}, {value['new']}, {value['boundary']})" if isinstance(value, dict) else str(value)
+
+
+def _complete(journal: Path, cases: list[str]) -> bool:
+    return journal.exists() and set(cases) <= set(read_journal(journal).cases)
 
 
 def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -1,0 +1,61 @@
+# The libvirt migration compatibility lab. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# More options for ansible-playbook: make matrix ARGS='-e pair=debian-lts'
+ARGS ?=
+export PATH := $(BIN):$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+.PHONY: help setup matrix test lint unit integration bench destroy clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.controller ## Set up the controller: a virtual environment with pinned dependencies
+
+matrix: setup ## Run the full matrix: 8 combinations, 96 cases each
+	ansible-playbook playbooks/full_matrix.yml $(ARGS)
+
+test: lint ## Check the code, then run the unit and integration tests on real daemons
+	pytest
+
+lint: $(VENV)/.test ## Check the code: ruff, mypy, yamllint, ansible-lint
+	ruff check .
+	mypy
+	yamllint --strict .
+	ansible-lint --offline
+
+unit: $(VENV)/.test ## Run the unit tests; no root, seconds
+	pytest tests/unit
+
+integration: $(VENV)/.test ## Run the integration tests on real daemons; root
+	pytest tests/integration
+
+bench: setup ## Measure speed and memory; prints JSON
+	$(BIN)/python bench/bench.py
+
+destroy: setup ## Remove the cell; with ARGS='-e images=true' the images as well
+	ansible-playbook playbooks/destroy.yml $(ARGS)
+
+clean: ## Remove the virtual environment
+	rm -rf $(VENV)
+
+# A virtual environment needs ensurepip, which Debian keeps in a package of its own.
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); install Python 3.11 or later." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old: the lab needs Python 3.11 or later; name one with PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv; } || \
+		{ echo "$(PYTHON) has no ensurepip; install the package python3-venv." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.controller: requirements.txt constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.controller
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-test.txt
+	@touch $@

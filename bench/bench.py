@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
+
+    make bench                            all of it, about 15 minutes on 2 cores
+    BENCH=matrix,provision make bench     some parts; the third is full
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+
+
+def play(playbook: str, *extra: str) -> float:
+    """Run a playbook and return its wall time in seconds; its output goes to standard error."""
+    command = [str(PLAYBOOK), f"playbooks/{playbook}.yml"]
+    for setting in extra:
+        command += ["-e", setting]
+    started = time.monotonic()
+    subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
+    return round(time.monotonic() - started, 1)
+
+
+class MemoryWatch(threading.Thread):
+    """Samples how much memory is used above what was used at the start, in MiB."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._ended = threading.Event()
+        self._before = self._used()
+        self.peak = 0
+
+    def run(self) -> None:
+        while not self._ended.wait(0.5):
+            self.peak = max(self.peak, self._used() - self._before)
+
+    def stop(self) -> int:
+        """End the watch and return the peak in MiB."""
+        self._ended.set()
+        self.join()
+        return self.peak
+
+    @staticmethod
+    def _used() -> int:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        return (int(lines["MemTotal"].split()[0]) - int(lines["MemAvailable"].split()[0])) // 1024
+
+
+def cases_seconds(root: Path, guest: str, workers: str) -> dict[str, Any]:
+    """Run 96 cases on nnn and return their wall time, time per phase, and the lab's own share."""
+    run = f"bench-{guest}-{workers}"
+    play("run", "combination=nnn", f"guest={guest}", f"workers={workers}", f"results_root={root}", f"run={run}")
+    lines = [json.loads(line) for line in (root / run / "nnn" / "journal.jsonl").read_text().splitlines()]
+    cases = [line for line in lines if line["type"] == "case"]
+    end = next(line for line in lines if line.get("event") == "end")
+    return {
+        "seconds": end["seconds"],
+        "workers": end["workers"],
+        "cases": len(cases),
+        "case_mean": round(sum(case["seconds"] for case in cases) / len(cases), 3),
+        "migrate_mean": round(sum(case["migration"]["seconds"] for case in cases) / len(cases), 3),
+        "own_share": round(1 - end["call_seconds"] / (end["seconds"] * end["workers"]), 4),
+    }
+
+
+def bench_matrix(root: Path) -> dict[str, Any]:
+    """The same 96 cases on the same daemons, one after another and with the default workers, for both guests."""
+    result: dict[str, Any] = {}
+    for guest in ("x86_64", "aarch64"):
+        serial, parallel = (cases_seconds(root, guest, workers) for workers in ("1", "auto"))
+        faster = round(serial["seconds"] / parallel["seconds"], 2)
+        result[guest] = {"serial": serial, "parallel": parallel, "times_faster": faster}
+    return result
+
+
+def bench_provision(_: Path) -> dict[str, Any]:
+    """Re-provisioning with warm images: one machine changes, all three change, nothing changes."""
+    play("provision", "combination=ooo")
+    return {
+        "one_machine": play("provision", "combination=noo"),
+        "three_machines": play("provision", "combination=onn"),
+        "nothing": play("provision", "combination=onn"),
+    }
+
+
+def bench_full(root: Path) -> dict[str, Any]:
+    """The default full run with everything set up, and the memory it takes."""
+    watch = MemoryWatch()
+    watch.start()
+    seconds = play("full_matrix", f"results_root={root}", "run=bench-full")
+    return {"seconds": seconds, "peak_mib": watch.stop()}
+
+
+def main() -> None:
+    """Run the chosen parts and print the result."""
+    parts = {"matrix": bench_matrix, "provision": bench_provision, "full": bench_full}
+    chosen = os.environ.get("BENCH", ",".join(parts)).split(",")
+    unknown = [name for name in chosen if name not in parts]
+    if unknown:
+        sys.exit(f"there is no benchmark '{unknown[0]}'; BENCH takes {', '.join(parts)}")
+    result: dict[str, Any] = {"cores": len(os.sched_getaffinity(0))}
+    with tempfile.TemporaryDirectory(prefix="migration-lab-bench-") as folder:
+        for name in chosen:
+            result[name] = parts[name](Path(folder))
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
