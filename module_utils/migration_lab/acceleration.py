@@ -70,8 +70,13 @@ def _seconds_to_run(
     except EOFError:
         return None
     finally:
-        process.kill()
-        process.wait()
+        # A signal that podman passes on to the container; one that it cannot catch would leave the container behind.
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class _Monitor:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ RELEASES, PAIRS, GUESTS = CATALOGUE["releases"], CATALOGUE["pairs"], CATALOGUE["
 
 def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A copy of the data with the entry at a path such as ``releases/debian-12/suite`` replaced, or removed for None."""
-    data = copy.deepcopy(data)
+    data = json.loads(json.dumps(data))  # entries that share a list or mapping get one each
     *folders, last = path.split("/")
     place = data
     for key in folders:
@@ -114,7 +115,7 @@ def test_catalogues_own_entries_are_not_changed() -> None:
         ("releases/debian-12/packages", ["ok", "Not Ok"], "releases, debian-12, packages, entry 2: 'Not Ok' does not match"),
         ("releases/debian-12/python", "python3", "releases, debian-12, python: 'python3' does not match"),
         ("releases/debian-12/emulators/x86_64", "qemu", "releases, debian-12, emulators, x86_64: 'qemu' does not match"),
-        ("releases/debian-12/mirrors", "x", "releases, debian-12: Additional properties are not allowed ('mirrors' was unexpected)"),
+        ("releases/debian-12/extra", "x", "releases, debian-12: Additional properties are not allowed ('extra' was unexpected)"),
         ("releases/Debian 12", {}, "'Debian 12'"),
         ("releases/debian-12", "bookworm", "releases, debian-12: 'bookworm' is not of type 'object'"),
         ("pairs/debian/boundary", None, "pairs, debian: 'boundary' is a required property"),
@@ -168,7 +169,7 @@ def test_boundary_that_is_not_between_is_refused(boundary: str) -> None:
 
 @pytest.mark.parametrize("pair", [{"old": "debian-13", "new": "debian-12"}, {"old": "debian-13", "new": "debian-13"}])
 def test_pair_the_wrong_way_round_is_refused(pair: dict[str, str]) -> None:
-    with pytest.raises(LabError, match="boundary 11.3.0 is not above old"):
+    with pytest.raises(LabError, match=r"boundary 11\.3\.0 is not above old"):
         choose_pair("wrong", {"wrong": {**pair, "boundary": "11.3.0"}}, RELEASES)
 
 
@@ -272,7 +273,7 @@ def test_added_profile_is_a_file(scenarios: Path) -> None:
     assert load_profile("small", scenarios) == PROFILE
 
 
-@pytest.mark.parametrize("name", ["nightly", "", "small.yml", "profiles/small"])
+@pytest.mark.parametrize("name", ["nightly", "", "small.yml", "Small"])
 def test_unknown_profile_is_refused_with_the_known_ones(scenarios: Path, name: str) -> None:
     put(scenarios, yaml.safe_dump(PROFILE))
     with pytest.raises(LabError) as refusal:

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad input gets one clear sentence and a non-zero exit, before anything is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import INVENTORY, PLAYBOOK, ROOT, Lab
+from test_provision import catalogue
+
+
+def changed_pair(**fields: str) -> dict[str, Any]:
+    """The pairs with one field of pair debian changed."""
+    pairs = catalogue()["migration_pairs"]
+    pairs["debian"].update(fields)
+    return pairs
+
+
+def changed_release(**fields: Any) -> dict[str, Any]:
+    """The releases with one field of debian-12 changed."""
+    releases = catalogue()["migration_releases"]
+    releases["debian-12"].update(fields)
+    return releases
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"combinations": "nnx"}, "there is no combination 'nnx'; the combinations are ooo, noo"),
+        ({"pair": "nothing"}, "there is no pair 'nothing'; migration_pairs has"),
+        ({"profile": "nothing"}, "there is no profile 'nothing'"),
+        ({"guest": "vax"}, "there is no guest 'vax'; migration_guests has aarch64, x86_64"),
+        ({"cases": "p2p/*,post/*"}, "the case pattern 'post/*' matches none of the 96 cases"),
+        ({"migration_pairs": changed_pair(new="debian-99")}, "pair 'debian': there is no release 'debian-99' (new)"),
+        ({"migration_pairs": changed_pair(boundary="12.0.0")}, "boundary 12.0.0 is not above old (9.0.0) and at most new (11.3.0)"),
+        ({"migration_releases": changed_release(kind="rpm")}, "releases, debian-12, kind: 'rpm'"),
+        ({"resume": True, "run": "never"}, "there is no run to resume"),
+        ({"run": "../escape"}, "cannot be the name of a run"),
+        ({"results_root": "/proc/version/results"}, "cannot be written"),
+        ({"lab_host_min_free": 1000000}, "The disk of lab is nearly full"),
+        ({"lab_host_packages": ["podman", "no-such-package-of-the-lab"]}, "could not be installed on lab"),
+        ({"workers": 0}, "workers is 0; it must be at least 1"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_setting_is_refused_with_a_sentence(lab: Lab, tmp_path: Path, settings: dict[str, Any], sentence: str) -> None:
+    before = podman_state()
+    played = lab.play("full_matrix", **{"results_root": str(tmp_path / "results"), **settings})
+    assert played.status != 0
+    assert sentence in played.message(), played.output
+    assert podman_state() == before
+
+
+def podman_state() -> str:
+    """Containers and images, to see that nothing was changed."""
+    try:
+        containers = subprocess.check_output(["podman", "ps", "--all", "--no-trunc"], text=True)
+        return containers + subprocess.check_output(["podman", "images", "--all", "--no-trunc"], text=True)
+    except FileNotFoundError:
+        return "no podman"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("state: paused, target_config: false}", "state: asleep, target_config: false}",
+         "canonical.yml: scenarios, 'transient-paused', state: 'asleep' is not one of"),
+        ("methods: [normal", "methodes: [normal", "canonical.yml: "),
+        ("methods: [", "methods: [[", "canonical.yml is not YAML"),
+        ("migrate: [persist-dest]", "migrate: [persist]", "canonical.yml: flags, 'persist-dest', migrate, entry 1: 'persist' is not one of"),
+    ],
+    ids=["field", "key", "syntax", "flag"],
+)
+def test_a_malformed_profile_is_refused_with_file_entry_and_field(
+    lab: Lab, tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    scenarios = tmp_path / "scenarios"
+    shutil.copytree(ROOT / "scenarios", scenarios)
+    profile = scenarios / "profiles" / "canonical.yml"
+    text = profile.read_text()
+    assert old in text
+    profile.write_text(text.replace(old, new, 1))
+    played = lab.play("full_matrix", scenarios_path=str(scenarios), results_root=str(tmp_path / "results"))
+    assert played.status != 0
+    assert sentence in played.message(), played.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_no_combination_named(lab: Lab) -> None:
+    for playbook in ("run", "provision"):
+        played = lab.play(playbook)
+        assert played.status != 0
+        assert "No combination is named. Name one: -e combination=noo" in played.message()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"mirror": "http://127.0.0.1:9/debian"}, "could not be built from suite bookworm of http://127.0.0.1:9/debian"),
+        ({"suite": "nosuchsuite"}, "could not be built from suite nosuchsuite"),
+    ],
+    ids=["mirror", "suite"],
+)
+def test_a_release_that_cannot_be_had_is_said_and_nothing_is_half_made(
+    lab: Lab, fields: dict[str, str], sentence: str
+) -> None:
+    before = podman_state()
+    played = lab.play("provision", combination="ooo", migration_releases=changed_release(**fields))
+    assert played.status != 0
+    assert sentence in played.message(), played.output
+    assert "set another mirror in the catalogue" in played.message()
+    assert podman_state() == before
+    assert not list(Path("/var/lib/migration-lab/build").iterdir())
+
+
+def test_not_root(tmp_path: Path) -> None:
+    # A copy, because the checkout may be where another user cannot read.
+    copy = tmp_path / "lab"
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", ".*_cache"))
+    for path in [tmp_path, *tmp_path.parents]:
+        if path.owner() == "root" and path.is_relative_to("/tmp") and path != Path("/tmp"):
+            path.chmod(0o755)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o777)
+    home.chmod(0o777)
+    environment = {**os.environ, "HOME": str(home), "ANSIBLE_LOCAL_TEMP": str(home / "tmp"), "ANSIBLE_REMOTE_TEMP": str(home / "tmp")}
+    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(PLAYBOOK)]
+    command += ["-i", str(copy / INVENTORY.relative_to(ROOT)), str(copy / "playbooks" / "provision.yml")]
+    command += ["-e", "combination=noo", "-e", f"cell_locks={home}"]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "the lab host's work needs root" in " ".join(done.stdout.split()), done.stdout + done.stderr
+
+
+def test_a_runtime_that_refuses_this_host_is_passed_over_or_said(lab: Lab) -> None:
+    played = lab.play("provision", combination="noo", lab_host_runtimes=["no-such-runtime"])
+    assert played.status != 0
+    assert "no OCI runtime can start a container on this lab host (no-such-runtime: not installed)" in played.message()

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is killed or hangs in the middle of a run costs what it must, and no more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Lab, cases_of, descendants, events_of, kill_all, machine, wait_for, wait_for_cases
+
+P2P = 32  # cases of the method
+
+
+def daemon(role: str) -> int:
+    """Process number of a machine's daemon on this host."""
+    pid = subprocess.check_output(["podman", "inspect", "--format", "{{.State.Pid}}", machine(role)], text=True)
+    for process in descendants(int(pid)):
+        if Path(f"/proc/{process}/comm").read_text().strip() == "libvirtd":
+            return process
+    raise AssertionError(f"no libvirtd in {machine(role)}")
+
+
+def agents() -> list[int]:
+    """Process numbers of the agents in the tests' client machine, on this host."""
+    pid = subprocess.check_output(["podman", "inspect", "--format", "{{.State.ConmonPid}}", machine("client")], text=True)
+    namespace = Path("/proc") / subprocess.check_output(
+        ["podman", "inspect", "--format", "{{.State.Pid}}", machine("client")], text=True
+    ).strip() / "ns" / "pid"
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "ns" / "pid").readlink() == namespace.readlink() and b"agent.py" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    assert int(pid)
+    return found
+
+
+def run_with(lab: Lab, run: str, after: int, fault: Callable[[], None], **settings: object) -> tuple[int, str, Path]:
+    """Run the p2p cases on nnn, do something to the cell after some cases, and return exit status, output and journal."""
+    journal = lab.journal(run, "nnn")
+    process = lab.start("run", combination="nnn", cases="p2p/*", run=run, **settings)
+    try:
+        wait_for_cases(journal, after)
+        fault()
+        output, _ = process.communicate(timeout=300)
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    return process.returncode, " ".join(output.split()), journal
+
+
+def test_a_killed_agent_costs_its_case(lab: Lab) -> None:
+    def kill_an_agent() -> None:
+        wait_for("an agent", lambda: bool(agents()))
+        os.kill(agents()[0], signal.SIGKILL)
+
+    status, output, journal = run_with(lab, "agent-killed", 5, kill_an_agent)
+    cases = cases_of(journal)
+    assert len(cases) == P2P
+    lost = [case for case in cases if case["verdict"] != "pass"]
+    assert [case["verdict"] for case in lost] == ["error"], lost
+    assert "the agent was ended by SIGKILL" in lost[0]["reason"]
+    assert status != 0
+    assert "NOT green" in output and lost[0]["case"] in output
+
+
+@pytest.mark.parametrize("role", ["source", "target"])
+def test_a_killed_daemon_is_started_again_and_the_run_goes_on(lab: Lab, role: str) -> None:
+    run = f"{role}-killed"
+    status, output, journal = run_with(lab, run, 5, lambda: os.kill(daemon(role), signal.SIGKILL))
+    cases = cases_of(journal)
+    final = {case["case"]: case for case in cases if case["final"]}
+    assert len(final) == P2P
+    # The neighbours in flight were run again alone, and nobody is blamed for a death from outside.
+    assert {case["verdict"] for case in final.values()} == {"pass"}, final
+    (death,) = events_of(journal, "daemon-death")
+    assert death["machine"] == role and death["culprits"] == []
+    assert {case["case"] for case in cases if not case["final"]} == set(death["in_flight"])
+    assert all((journal.parent / log).is_file() for log in death["logs"])
+    assert status != 0
+    assert f"the daemon on the {role}" in output and "NOT green" in output
+
+
+def test_a_hanging_daemon_is_found_and_started_again(lab: Lab) -> None:
+    status, _, journal = run_with(lab, "hanging", 5, lambda: os.kill(daemon("target"), signal.SIGSTOP), time_limit=5)
+    (death,) = events_of(journal, "daemon-death")
+    assert "does not answer" in death["detail"]
+    final = {case["case"]: case for case in cases_of(journal) if case["final"]}
+    assert len(final) == P2P
+    assert {case["verdict"] for case in final.values()} == {"pass"}
+    assert status != 0
+
+
+def test_a_killed_run_loses_no_case_and_is_resumed(lab: Lab) -> None:
+    run, journal = "killed", lab.journal("killed", "nnn")
+    process = lab.start("run", combination="nnn", cases="p2p/*,normal/*", run=run)
+    wait_for_cases(journal, 12)
+    kill_all(process)
+    before = journal.read_bytes()
+    kept = [line for line in before.split(b"\n") if b'"type":"case"' in line]
+    assert len(kept) >= 12
+
+    refused = lab.play("run", combination="nnn", run=run, resume=True, profile="tck")
+    assert refused.status != 0
+    assert "its profile is canonical, asked for is tck" in refused.message()
+    refused = lab.play("run", combination="nnn", run=run, resume=True, guest="aarch64")
+    assert "its guest is x86_64, asked for is aarch64" in refused.message()
+    assert journal.read_bytes() == before
+
+    # Killed with guests in flight: their domains are left, and are only removed when that is asked for.
+    left = lab.play("run", combination="nnn", run=run, resume=True)
+    if left.status != 0:
+        assert "domains of an earlier run are left on the cell: mlab-nnn-" in left.message()
+        resumed = lab.play("run", combination="nnn", run=run, resume=True, clean=True)
+    else:
+        resumed = left
+    assert resumed.status == 0, resumed.output
+    assert journal.read_bytes().startswith(before), "what was written before the kill must stay"
+    final = [case for case in cases_of_whole_lines(journal) if case["final"]]
+    assert len(final) == len({case["case"] for case in final}) == 2 * P2P, "every case has one result"
+    assert {case["verdict"] for case in final} == {"pass"}
+    assert "green: 1 combination, 64 of 64 cases, 640 of 640 checks" in resumed.message()
+
+
+def cases_of_whole_lines(journal: Path) -> list[dict]:
+    """Case lines, the torn line of a killed run passed over as the lab's reader does it."""
+    from migration_lab.journal import read_journal
+
+    return read_journal(journal).attempts
+
+
+def test_the_run_ends_when_its_playbook_is_killed_and_leaves_no_lock(lab: Lab) -> None:
+    journal = lab.journal("orphaned", "nnn")
+    process = lab.start("run", combination="nnn", cases="p2p/*", run="orphaned")
+    wait_for_cases(journal, 3)
+    busy = lab.play("provision", combination="nnn")
+    assert busy.status != 0
+    assert f"another run is active on this cell: ansible-playbook process {process.pid} holds" in busy.message()
+
+    process.kill()
+    process.wait()
+    wait_for("the end of the orphaned run", lambda: bool(events_of(journal, "end")), 60)
+    assert events_of(journal, "end")[0]["complete"] is False
+    ended = len(cases_of(journal))
+    assert ended < P2P
+    resumed = lab.play("run", combination="nnn", run="orphaned", resume=True)
+    assert resumed.status == 0, resumed.output
+    assert len(cases_of(journal)) == P2P

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Provisioning alone: versions verified, idempotent, check mode, destroyed again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from conftest import ROOT, Lab, machine
+
+
+def images() -> dict[str, str]:
+    """Image of each of the tests' machines, by role."""
+    command = ["podman", "inspect", "--format", "{{.ImageName}}"]
+    return {
+        role: subprocess.run([*command, machine(role)], capture_output=True, text=True, check=True).stdout.strip()
+        for role in ("client", "source", "target")
+    }
+
+
+def catalogue() -> dict[str, Any]:
+    """The release catalogue as data, with the machine's own mirrors."""
+    text = (ROOT / "inventory" / "group_vars" / "all" / "catalogue.yml").read_text()
+    return yaml.safe_load(text.replace('"{{ debian_mirror }}"', '""').replace('"{{ debian_keyring }}"', '""'))
+
+
+def test_a_combination_is_provisioned_and_a_second_time_changes_nothing(lab: Lab) -> None:
+    first = lab.play("provision", combination="noo")
+    assert first.status == 0, first.output
+    assert "noo: client libvirt 11.3.0; source libvirt 9.0.0, QEMU 7.2" in first.message()
+    by_role = images()
+    assert "debian-13" in by_role["client"]
+    assert "debian-12" in by_role["source"] and "debian-12" in by_role["target"]
+    second = lab.play("provision", combination="noo")
+    assert second.status == 0, second.output
+    assert second.changed() == 0, second.output
+
+
+def test_only_the_machine_that_differs_is_made_anew(lab: Lab) -> None:
+    def numbers() -> dict[str, str]:
+        command = ["podman", "inspect", "--format", "{{.Id}}"]
+        return {role: subprocess.check_output([*command, machine(role)], text=True) for role in ("client", "source", "target")}
+
+    assert lab.play("provision", combination="noo").status == 0
+    before = numbers()
+    assert lab.play("provision", combination="nno").status == 0
+    after = numbers()
+    assert [role for role in before if before[role] != after[role]] == ["source"]
+
+
+def test_check_mode_changes_nothing(lab: Lab, tmp_path: Path) -> None:
+    assert lab.play("provision", combination="noo").status == 0
+    before = images()
+    checked = lab.play("provision", "--check", combination="onn")
+    assert checked.status == 0, checked.output
+    assert images() == before
+    full = lab.play("full_matrix", "--check", results_root=str(tmp_path / "none"))
+    assert full.status == 0, full.output
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_machine_of_another_version_than_asked_is_refused(lab: Lab) -> None:
+    releases = catalogue()["migration_releases"]
+    releases["debian-12"]["libvirt"] = "9.1.0"
+    played = lab.play("provision", combination="noo", migration_releases=releases)
+    assert played.status != 0
+    assert "the source reports libvirt 9.0.0, release debian-12 should be 9.1.0" in played.message()
+
+
+def test_a_machine_type_that_a_qemu_does_not_know_is_refused(lab: Lab) -> None:
+    played = lab.play("provision", combination="noo", guest_machine="pc-i440fx-10.0")
+    assert played.status != 0
+    assert "its QEMU knows no machine type 'pc-i440fx-10.0' for x86_64" in played.message()
+
+
+def test_the_machines_reach_nothing_but_each_other(lab: Lab) -> None:
+    assert lab.play("provision", combination="noo").status == 0
+    routes = subprocess.check_output(["podman", "exec", machine("source"), "cat", "/proc/net/route"], text=True)
+    destinations = [line.split()[1] for line in routes.splitlines()[1:]]
+    assert "00000000" not in destinations, "the internal network must have no default route"
+
+
+def test_a_cell_is_destroyed_and_a_second_time_changes_nothing(lab: Lab) -> None:
+    assert lab.play("provision", combination="noo").status == 0
+    assert lab.play("destroy").changed() > 0
+    names = subprocess.check_output(["podman", "ps", "--all", "--format", "{{.Names}}"], text=True).split()
+    assert not {machine(role) for role in ("client", "source", "target")} & set(names)
+    assert lab.play("destroy").changed() == 0

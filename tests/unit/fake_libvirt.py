@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Like the agent it runs on Python 2.6 and later, whose style the linters do not know.
+# ruff: noqa
+# mypy: ignore-errors
+"""Stands in for libvirt's Python binding where the protocol around an agent is tested, and for nothing else.
+
+``lay`` puts it into a folder as ``libvirt.py``, for an agent that is started with that folder on its PYTHONPATH.  Its
+daemons are in the agent's own memory, one for each URI, and do what libvirt documents; what a domain's name or a URI ends
+with makes a call go wrong.
+"""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import time
+
+VERSION = 9002
+ERROR_HANDLER = []
+DAEMONS = {}
+
+INACTIVE, RUNNING, PAUSED = 5, 1, 3
+PEER2PEER, PERSIST_DEST, UNDEFINE_SOURCE, ARRIVE_PAUSED = 2, 8, 16, 32
+
+
+def lay(folder):
+    """Put this file into a folder as the module ``libvirt``; returns the folder as text."""
+    shutil.copy(os.path.splitext(os.path.abspath(__file__))[0] + ".py", os.path.join(str(folder), "libvirt.py"))
+    return str(folder)
+
+
+class libvirtError(Exception):
+    """As the binding's: a message, and the numbers of the error behind it, if there is one."""
+
+    def __init__(self, message, code=None, domain=None):
+        Exception.__init__(self, message)
+        self._error = (code, domain, code and message or None)
+        if not ERROR_HANDLER:
+            sys.stderr.write("libvirt: error : %s\n" % message)
+
+    def get_error_code(self):
+        return self._error[0]
+
+    def get_error_domain(self):
+        return self._error[1]
+
+    def get_error_message(self):
+        return self._error[2]
+
+
+def registerErrorHandler(f, ctx):
+    ERROR_HANDLER.append((f, ctx))
+
+
+def getVersion():
+    return VERSION
+
+
+def misbehave(how):
+    """End as a library may."""
+    if how.endswith("hang"):
+        time.sleep(30)
+    elif how.endswith("segv"):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif how.endswith("kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how.endswith("exit"):
+        sys.stderr.write("first\nthe last words\n")
+        sys.stderr.flush()
+        os._exit(7)
+    elif how.endswith("broken"):
+        raise ValueError("not libvirt's")
+    elif how.endswith("refused"):
+        raise libvirtError("unable to connect to server: Connection refused", 38, 7)
+    elif how.endswith("mute"):
+        raise libvirtError("virConnectOpen() failed")
+
+
+def open(uri):
+    misbehave(uri)
+    return Connection(uri)
+
+
+class Connection(object):
+    """A connection to the daemon of a URI."""
+
+    def __init__(self, uri):
+        self.uri = uri
+        self.domains = DAEMONS.setdefault(uri, {})
+
+    def getLibVersion(self):
+        return 11003000
+
+    def getHostname(self):
+        return self.uri.split("/")[2]
+
+    def getVersion(self):
+        return 7002022
+
+    def getCapabilities(self):
+        return "<capabilities>" + "x" * 300000 + "</capabilities>"
+
+    def defineXML(self, xml):
+        domain = self._named(xml)
+        domain.persistent = True
+        return domain
+
+    def createXML(self, xml, flags):
+        domain = self._named(xml)
+        domain.createWithFlags(flags)
+        return domain
+
+    def lookupByName(self, name):
+        misbehave(name)
+        if name not in self.domains:
+            raise libvirtError("Domain not found: no domain with matching name '%s'" % name, 42, 10)
+        return self.domains[name]
+
+    def listDefinedDomains(self):
+        return [name for name, domain in self.domains.items() if domain.state == INACTIVE]
+
+    def listDomainsID(self):
+        return [number for number, domain in enumerate(self._all()) if domain.state != INACTIVE] + [4711]
+
+    def lookupByID(self, number):
+        if number == 4711:
+            raise libvirtError("Domain not found: no domain with matching id 4711", 42, 10)
+        return self._all()[number]
+
+    def _all(self):
+        return [self.domains[name] for name in sorted(self.domains)]
+
+    def _named(self, xml):
+        name = re.search("<name>(.*)</name>", xml).group(1)
+        if name == "bad":
+            raise libvirtError("XML error: unknown OS type", 27, 20)
+        return self.domains.setdefault(name, Domain(self, name))
+
+
+class Domain(object):
+    """A domain on one daemon. A transient one is gone when it stops."""
+
+    def __init__(self, connection, name):
+        self._connection = connection
+        self._name = name
+        self.persistent = False
+        self.state = INACTIVE
+
+    def name(self):
+        return self._name
+
+    def info(self):
+        if self._name.endswith("vanished"):
+            raise libvirtError("Domain not found: no domain with matching name '%s'" % self._name, 42, 10)
+        return [self.state, 16384, 16384, 1, 0]
+
+    def isActive(self):
+        return int(self.state != INACTIVE)
+
+    def isPersistent(self):
+        return int(self.persistent)
+
+    def createWithFlags(self, flags):
+        self.state = flags & 1 and PAUSED or RUNNING
+
+    def destroy(self):
+        self.state = INACTIVE
+        self._forget()
+
+    def undefine(self):
+        self.persistent = False
+        self._forget()
+
+    def migrate(self, dconn, flags, dname, uri, bandwidth):
+        assert (dname, uri, bandwidth) == (None, None, 0) and not flags & PEER2PEER
+        self._move(dconn, flags)
+
+    def migrateToURI(self, duri, flags, dname, bandwidth):
+        assert (dname, bandwidth) == (None, 0) and flags & PEER2PEER
+        self._move(Connection(duri), flags)
+
+    def memoryPeek(self, start, size, flags):
+        assert flags == 2
+        memory = [byte % 256 for byte in range(start, start + size)]
+        return bytes(bytearray(memory))
+
+    def _move(self, target, flags):
+        if self._name.endswith("stuck"):
+            raise libvirtError("operation failed: migration job: unexpectedly failed", 9, 10)
+        domain = target.domains.setdefault(self._name, Domain(target, self._name))
+        domain.state = flags & ARRIVE_PAUSED and PAUSED or self.state
+        domain.persistent = domain.persistent or bool(flags & PERSIST_DEST)
+        self.destroy()
+        if flags & UNDEFINE_SOURCE:
+            self.undefine()
+
+    def _forget(self):
+        if self.state == INACTIVE and not self.persistent:
+            self._connection.domains.pop(self._name, None)
