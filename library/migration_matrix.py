@@ -218,10 +218,8 @@ def main() -> None:
         planned = [case.id for case in planned_cases(settings)]
         if module.check_mode:
             module.exit_json(changed=True, planned=planned)
-        if settings.workers < 1:
-            raise LabError(f"workers is {settings.workers}; it must be at least 1")
-        if not settings.prefix:
-            raise LabError("the prefix is empty; domains that are not the lab's could be touched")
+        if settings.workers < 1 or not settings.prefix:
+            raise LabError("workers must be at least 1, and prefix not empty: domains that are not the lab's could be touched")
         result = run_combination(settings)
     except LabError as error:
         module.fail_json(msg=str(error))

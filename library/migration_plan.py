@@ -36,6 +36,9 @@ options:
   results_root: {description: Folder that holds the results of all runs., type: path, required: true}
   run: {description: Name of the run. Empty for a new name made from the time., type: str, default: ''}
   resume: {description: Go on with the run O(run) or the newest one., type: bool, default: false}
+  workers: {description: Cases at a time, or V(auto)., type: str, default: auto}
+  time_limit: {description: Seconds that a case may take., type: float, default: 60}
+  prefix: {description: Start of the name of every domain of the lab., type: str, default: mlab-}
   start:
     description: Make the run's folder and its C(run.json). Without it nothing is written.
     type: bool
@@ -100,6 +103,9 @@ def main() -> None:
             "results_root": {"type": "path", "required": True},
             "run": {"type": "str", "default": ""},
             "resume": {"type": "bool", "default": False},
+            "workers": {"type": "str", "default": "auto"},
+            "time_limit": {"type": "float", "default": 60},
+            "prefix": {"type": "str", "default": "mlab-"},
             "start": {"type": "bool", "default": False},
             "about": {"type": "dict", "default": {}},
         },

@@ -85,9 +85,9 @@ class Agent(object):
                 "persistent": bool(domain.isPersistent()),
                 "state": state,
             }
-        except libvirt.libvirtError:
+        except libvirt.libvirtError as error:
             # A domain may go between two of the calls above: that is absence too.
-            if sys.exc_info()[1].get_error_code() == VIR_ERR_NO_DOMAIN:
+            if error.get_error_code() == VIR_ERR_NO_DOMAIN:
                 return {"exists": False}
             raise
 
@@ -106,9 +106,9 @@ class Agent(object):
         for number in opened.listDomainsID():
             try:
                 names.append(opened.lookupByID(number).name())
-            except libvirt.libvirtError:
+            except libvirt.libvirtError as error:
                 # Gone between the list and the look-up.
-                if sys.exc_info()[1].get_error_code() != VIR_ERR_NO_DOMAIN:
+                if error.get_error_code() != VIR_ERR_NO_DOMAIN:
                     raise
         return {"names": sorted(names)}
 
@@ -140,8 +140,8 @@ def answer(agent, request):
     signal.alarm(fields.pop("limit"))
     try:
         result = call(**fields)
-    except Exception:
-        return {"ok": False, "error": failure(sys.exc_info()[1]), "seconds": time.time() - started}
+    except Exception as error:
+        return {"ok": False, "error": failure(error), "seconds": time.time() - started}
     finally:
         signal.alarm(0)
     return {"ok": True, "result": result, "seconds": time.time() - started}

@@ -29,6 +29,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     scenarios = Path(given["scenarios"])
     catalogue = {name: given[name] for name in ("releases", "pairs", "guests")}
     validate(catalogue, scenarios / "schema" / "catalogue.json", "the catalogue (group_vars)")
+    _check_numbers(given)
     pair = choose_pair(given["pair"], given["pairs"], given["releases"])
     guest = choose_guest(given["guest"], given["guests"], pair, given["releases"], given["guest_machine"])
     profile = load_profile(given["profile"], scenarios)
@@ -141,6 +142,19 @@ def _read_run(path: Path) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     return f"{value['name']} ({value['old']}, {value['new']}, {value['boundary']})" if isinstance(value, dict) else str(value)
+
+
+def _check_numbers(given: Mapping[str, Any]) -> None:
+    workers = given["workers"]
+    if workers != "auto" and (not workers.isdigit() or int(workers) < 1):
+        raise LabError(f"workers is '{workers}'; it must be auto, or a number of cases at a time, at least 1")
+    if given["time_limit"] < 1:
+        raise LabError(f"time_limit is {given['time_limit']:g}; it must be at least 1 second")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*-", given["prefix"]):
+        raise LabError(
+            f"domain_prefix is '{given['prefix']}'; it must be letters or digits with a dash at the end, so that it tells the "
+            "lab's domains from others"
+        )
 
 
 def _complete(journal: Path, cases: list[str]) -> bool:

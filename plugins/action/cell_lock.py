@@ -35,8 +35,15 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec({"path": {"type": "path", "required": True}})
         path = Path(arguments["path"])
         playbook = os.getppid()  # task workers are children of the ansible-playbook process
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as lock:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = path.open("a+")
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"the lock {path} cannot be written ({error.strerror}); run the playbook as root, or set cell_locks to a folder "
+                "that every user of the cell can write"
+            ) from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -94,9 +94,14 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float = 120) -> 
         time.sleep(0.1)
 
 
-def wait_for_cases(journal: Path, number: int) -> None:
-    """Wait until a journal has so many case lines."""
-    wait_for(f"case {number} in {journal}", lambda: journal.exists() and journal.read_bytes().count(b'"type":"case"') >= number)
+def wait_for_cases(journal: Path, number: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a journal has so many case lines, as long as the playbook that writes it runs."""
+
+    def come() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        return journal.exists() and journal.read_bytes().count(b'"type":"case"') >= number
+
+    wait_for(f"case {number} in {journal}", come)
 
 
 def descendants(pid: int) -> list[int]:
@@ -128,7 +133,7 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 
 def inventory_of_things() -> set[str]:
     """Containers, networks, network namespaces and lab processes on this machine."""
-    things = set()
+    things: set[str] = set()
     for kind, command in (
         ("container", ["podman", "ps", "--all", "--format", "{{.Names}}"]),
         ("network", ["podman", "network", "ls", "--format", "{{.Name}}"]),

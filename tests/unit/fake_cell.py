@@ -54,6 +54,7 @@ class FakeConnection:
     """A connection that reaches a daemon unless that is dead or hangs."""
 
     made: list[FakeConnection] = []
+    dropped = threading.Event()
 
     def __init__(self, cell: Cell) -> None:
         self._machines = [cast(FakeMachine, machine) for machine in (cell.source, cell.target)]
@@ -69,6 +70,7 @@ class FakeConnection:
 
     def drop(self) -> None:
         self.drops += 1
+        FakeConnection.dropped.set()
 
 
 # What happens while a case is in flight. It changes the attempt, which is at first one that went as expected.

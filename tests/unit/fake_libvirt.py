@@ -5,8 +5,8 @@
 """Stands in for libvirt's Python binding where the protocol around an agent is tested, and for nothing else.
 
 ``lay`` puts it into a folder as ``libvirt.py``, for an agent that is started with that folder on its PYTHONPATH.  Its
-daemons are in the agent's own memory, one for each URI, and do what libvirt documents; what a domain's name or a URI ends
-with makes a call go wrong.
+daemons are in the agent's own memory, one for each URI, and do what libvirt documents.  What a URI or a domain's name ends
+with makes a call go wrong, what its kernel's path ends with a migration.
 """
 
 import os
@@ -18,6 +18,12 @@ import sys
 import time
 
 VERSION = 9002
+CAPABILITIES = (
+    "<capabilities><host><cpu><arch>x86_64</arch></cpu></host>"
+    "<guest><arch name='aarch64'><machine maxCpus='512'>virt-7.2</machine></arch></guest>"
+    "<guest><arch name='x86_64'><machine>pc-i440fx-7.2</machine>"
+    "<machine canonical='pc-i440fx-7.2' maxCpus='255'>pc</machine></arch></guest></capabilities>"
+)
 ERROR_HANDLER = []
 DAEMONS = {}
 
@@ -75,6 +81,8 @@ def misbehave(how):
         raise ValueError("not libvirt's")
     elif how.endswith("refused"):
         raise libvirtError("unable to connect to server: Connection refused", 38, 7)
+    elif how.endswith("slow"):
+        time.sleep(0.005)
     elif how.endswith("mute"):
         raise libvirtError("virConnectOpen() failed")
 
@@ -101,7 +109,7 @@ class Connection(object):
         return 7002022
 
     def getCapabilities(self):
-        return "<capabilities>" + "x" * 300000 + "</capabilities>"
+        return CAPABILITIES + " " * 300000
 
     def defineXML(self, xml):
         domain = self._named(xml)
@@ -137,15 +145,17 @@ class Connection(object):
         name = re.search("<name>(.*)</name>", xml).group(1)
         if name == "bad":
             raise libvirtError("XML error: unknown OS type", 27, 20)
-        return self.domains.setdefault(name, Domain(self, name))
+        kernel = re.search("<kernel>(.*)</kernel>", xml)
+        return self.domains.setdefault(name, Domain(self, name, kernel and kernel.group(1) or ""))
 
 
 class Domain(object):
     """A domain on one daemon. A transient one is gone when it stops."""
 
-    def __init__(self, connection, name):
+    def __init__(self, connection, name, kernel):
         self._connection = connection
         self._name = name
+        self._kernel = kernel
         self.persistent = False
         self.state = INACTIVE
 
@@ -188,9 +198,8 @@ class Domain(object):
         return bytes(bytearray(memory))
 
     def _move(self, target, flags):
-        if self._name.endswith("stuck"):
-            raise libvirtError("operation failed: migration job: unexpectedly failed", 9, 10)
-        domain = target.domains.setdefault(self._name, Domain(target, self._name))
+        misbehave(self._kernel)
+        domain = target.domains.setdefault(self._name, Domain(target, self._name, self._kernel))
         domain.state = flags & ARRIVE_PAUSED and PAUSED or self.state
         domain.persistent = domain.persistent or bool(flags & PERSIST_DEST)
         self.destroy()

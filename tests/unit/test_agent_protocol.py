@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fake_libvirt import lay
+from fake_libvirt import CAPABILITIES, lay
 from migration_lab import agent
 from migration_lab.agent_process import BOOTSTRAP
 
@@ -107,7 +107,7 @@ def test_daemon_tells_of_itself(python: str, libvirt: Path) -> None:
     source, target, hypervisor, capabilities = talk.results
     assert source == {"libvirt": 11003000, "hostname": "a-source"} and target["hostname"] == "a-target"
     assert hypervisor == {"hypervisor": 7002022}
-    assert capabilities["xml"].startswith("<capabilities>") and len(capabilities["xml"]) > 300000
+    assert capabilities["xml"].rstrip() == CAPABILITIES
 
 
 def test_life_of_a_persistent_domain(python: str, libvirt: Path) -> None:
@@ -147,6 +147,19 @@ def test_life_of_a_transient_domain(python: str, libvirt: Path) -> None:
     assert talk.results[2:] == [
         None, sight(False, "running"), None, sight(True, "paused"), None, sight(True, "shutoff"), None, ABSENT,
     ]
+
+
+@pytest.mark.parametrize(("paused", "state"), [(True, "paused"), (False, "running")])
+def test_domain_starts_in_the_state_that_was_asked_for(python: str, libvirt: Path, paused: bool, state: str) -> None:
+    talk = Talk(
+        python, libvirt, *OPEN_BOTH,
+        {"call": "define", "connection": "source", "xml": xml("mlab-1")},
+        on("source", "start", "mlab-1", paused=paused),
+        on("source", "look", "mlab-1"),
+        {"call": "create", "connection": "source", "xml": xml("mlab-2"), "paused": paused},
+        on("source", "look", "mlab-2"),
+    )
+    assert talk.results[2:] == [None, None, sight(True, state), None, sight(False, state)]
 
 
 def test_domains_are_all_active_and_inactive_ones(python: str, libvirt: Path) -> None:

@@ -36,6 +36,8 @@ if [ "$2" = crun ]; then
     exit 126
 fi
 if [ "$2" = silent ]; then exit 125; fi
+while [ "$1" != --rootfs ]; do shift; done
+if [ "$3 $4" != "/catatonit -V" ] || [ ! -x "$2/catatonit" ]; then echo "$*" >&2; exit 127; fi
 """
 
 LIMITS = {"nofile": 4096, "nproc": 16384}

@@ -27,6 +27,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
         **CATALOGUE, "pair": "debian", "profile": "canonical", "guest": "x86_64", "guest_machine": "", "combinations": "all",
         "cases": "*", "cells": ["a"], "scenarios": str(ROOT / "scenarios"), "lab_files": [],
         "results_root": str(tmp_path / "results"), "run": "", "resume": False, "start": True, "about": {},
+        "workers": "auto", "time_limit": 60.0, "prefix": "mlab-",
     }
 
 
@@ -117,6 +118,13 @@ def test_lab_files_have_a_digest(given: dict[str, Any], tmp_path: Path) -> None:
     assert make_plan({**given, "lab_files": [str(template)]})["lab_files_id"] != before
 
 
+@pytest.mark.parametrize(
+    "changes", [{"workers": "1"}, {"workers": "16"}, {"time_limit": 1.0}, {"prefix": "a-"}, {"prefix": "lab_2.x-"}]
+)
+def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any], changes: dict[str, Any]) -> None:
+    assert make_plan({**given, **changes})["cases"] == IDS
+
+
 # Refusals
 
 
@@ -137,6 +145,17 @@ def test_lab_files_have_a_digest(given: dict[str, Any], tmp_path: Path) -> None:
         ({"run": "-x"}, "'-x' cannot be the name of a run: "),
         ({"run": "two words"}, "'two words' cannot be the name of a run: "),
         ({"run": "line\n"}, "'line\n' cannot be the name of a run: "),
+        ({"workers": "0"}, "workers is '0'; it must be auto, or a number of cases at a time, at least 1"),
+        ({"workers": "-2"}, "workers is '-2'; "),
+        ({"workers": "many"}, "workers is 'many'; "),
+        ({"workers": "2.5"}, "workers is '2.5'; "),
+        ({"workers": ""}, "workers is ''; "),
+        ({"time_limit": 0.0}, "time_limit is 0; it must be at least 1 second"),
+        ({"time_limit": -5.0}, "time_limit is -5; "),
+        ({"prefix": ""}, "domain_prefix is ''; "),
+        ({"prefix": "mlab"}, "domain_prefix is 'mlab'; "),
+        ({"prefix": "-"}, "domain_prefix is '-'; "),
+        ({"prefix": "a b-"}, "domain_prefix is 'a b-'; "),
         (
             {"pairs": changed(CATALOGUE["pairs"], "debian/new", "debian-14")},
             "pair 'debian': there is no release 'debian-14' (new); migration_releases has debian-11, debian-12, debian-13",
