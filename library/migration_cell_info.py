@@ -62,7 +62,7 @@ versions:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.case_run import Cell
 from ansible.module_utils.migration_lab.cell_check import check_machine_type, check_versions, read_versions
-from ansible.module_utils.migration_lab.machine import Machine
+from ansible.module_utils.migration_lab.machine import CELL_ARGUMENT, Machine
 from ansible.module_utils.migration_lab.model import ROLES, LabError
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     """Read the arguments, ask, exit."""
     module = AnsibleModule(
         argument_spec={
-            "machines": {"type": "dict", "required": True},
+            "machines": CELL_ARGUMENT,
             "expected": {"type": "dict", "required": True},
             "boundary": {"type": "str", "required": True},
             "guest": {"type": "dict", "required": True},

@@ -41,16 +41,38 @@ options:
     type: dict
     required: true
   machines:
-    description:
-      - By role (C(client), C(source), C(target)) the machine's C(name), C(exec) (list, what to put before a command to
-        run it there) and C(python); for source and target also C(uri), C(daemon) (list, a command that takes C(start),
-        C(stop) and C(status)) and C(log).
+    description: The cell's machines by role.
     type: dict
     required: true
+    options:
+      client: &machine
+        description: The machine of that role. A client has no daemon and needs only the first three.
+        type: dict
+        required: true
+        options:
+          name: {description: Name of the machine., type: str, required: true}
+          exec: {description: What to put before a command to run it there., type: list, elements: str, required: true}
+          python: {description: Its Python interpreter with a libvirt binding., type: str, required: true}
+          uri: {description: Where its daemon answers., type: str}
+          daemon:
+            description: Command that takes V(start), V(stop) and V(status).
+            type: list
+            elements: str
+          log: {description: The daemon's log file there., type: str}
+      source: *machine
+      target: *machine
   guest:
-    description: The guest's C(name), C(arch), C(accel), C(machine), C(cpu), C(memory) in MiB, and C(kernel) path.
+    description: What the guests are.
     type: dict
     required: true
+    options:
+      name: {description: Name of the guest., type: str, required: true}
+      arch: {description: Architecture., type: str, choices: [x86_64, aarch64], required: true}
+      accel: {description: Acceleration., type: str, choices: [kvm, tcg], required: true}
+      machine: {description: QEMU machine type., type: str, required: true}
+      cpu: {description: CPU model; empty for the hypervisor's default., type: str, required: true}
+      memory: {description: Memory in MiB., type: int, required: true}
+      kernel: {description: Path of the kernel on source and target., type: str, required: true}
   profile:
     description: The profile's data, as V(scenarios/profiles/*.yml) has it.
     type: dict
@@ -169,21 +191,29 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.case_run import Cell
 from ansible.module_utils.migration_lab.combination_run import Settings, planned_cases, run_combination
 from ansible.module_utils.migration_lab.domain_xml import GuestConfig
-from ansible.module_utils.migration_lab.machine import Machine
+from ansible.module_utils.migration_lab.machine import CELL_ARGUMENT, Machine
 from ansible.module_utils.migration_lab.model import ROLES, LabError, Profile
+
+TEXT = {"type": "str", "required": True}
 
 
 def main() -> None:
     """Read the arguments, run, exit."""
-    pair = {name: {"type": "str", "required": True} for name in ("name", "old", "new", "boundary")}
+    pair = dict.fromkeys(("name", "old", "new", "boundary"), TEXT)
+    guest = {
+        **dict.fromkeys(("name", "machine", "cpu", "kernel"), TEXT),
+        "arch": {**TEXT, "choices": ["x86_64", "aarch64"]},
+        "accel": {**TEXT, "choices": ["kvm", "tcg"]},
+        "memory": {"type": "int", "required": True},
+    }
     module = AnsibleModule(
         argument_spec={
             "run": {"type": "str", "required": True},
             "combination": {"type": "str", "required": True},
             "pair": {"type": "dict", "required": True, "options": pair},
             "expected": {"type": "dict", "required": True},
-            "machines": {"type": "dict", "required": True},
-            "guest": {"type": "dict", "required": True},
+            "machines": CELL_ARGUMENT,
+            "guest": {"type": "dict", "required": True, "options": guest},
             "profile": {"type": "dict", "required": True},
             "cases": {"type": "list", "elements": "str", "default": ["*"]},
             "folder": {"type": "path", "required": True},

@@ -8,7 +8,22 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
-from .model import LabError
+from .model import ROLES, LabError
+
+# The modules' argument for the machines of a cell, by role; the fields are those of Machine.
+_MACHINE_ARGUMENT = {
+    "type": "dict",
+    "required": True,
+    "options": {
+        "name": {"type": "str", "required": True},
+        "exec": {"type": "list", "elements": "str", "required": True},
+        "python": {"type": "str", "required": True},
+        "uri": {"type": "str"},
+        "daemon": {"type": "list", "elements": "str"},
+        "log": {"type": "str"},
+    },
+}
+CELL_ARGUMENT = {"type": "dict", "required": True, "options": dict.fromkeys(ROLES, _MACHINE_ARGUMENT)}
 
 
 @dataclass(frozen=True)

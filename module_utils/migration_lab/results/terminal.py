@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the results for a terminal or a log file: the table, the failures with where to look, the summary. No colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator, Sequence
+
+from ..model import ROLES, Verdict
+from .summary import CombinationResult, Failure, Kind, Run
+
+# More than a screen or two helps nobody; the page has them all.
+FAILURES_SHOWN = 40
+
+# Verdicts that have a column even when no case came to them.
+_ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)
+
+_LEFT, _RIGHT = "<", ">"
+
+
+def terminal_text(run: Run, page: Path) -> str:
+    """The results as text.
+
+    :param page: the page that has all failures, named when not all are shown.
+    """
+    data = run.data
+    heading = f"run {data['run']}: pair {data['pair']['name']}, profile {data['profile']}, guest {data['guest']}"
+    lines = [heading, "", *_table(run)]
+    failures = run.failures
+    for failure in failures[:FAILURES_SHOWN]:
+        lines += ["", *_failure_lines(failure, run.folder)]
+    if len(failures) > FAILURES_SHOWN:
+        lines += ["", f"... and {len(failures) - FAILURES_SHOWN} more: see {page}"]
+    again = next((failure for failure in failures if failure.kind is Kind.CASE), None)
+    if again:
+        lines += [
+            "", "One case again: ansible-playbook playbooks/run.yml "
+            f"-e combination={again.combination} -e 'cases={again.case}'",
+        ]
+    return "\n".join([*lines, "", run.summary])
+
+
+def _table(run: Run) -> Iterator[str]:
+    verdicts = [verdict for verdict in Verdict if verdict in _ALWAYS or run.counts[verdict.value]]
+    header = ["combination", *ROLES, "cases", "checks", *(verdict.value for verdict in verdicts), "seconds"]
+    rows = [header, *(_row(combination, verdicts) for combination in run.combinations)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    aligns = [_LEFT] * (1 + len(ROLES)) + [_RIGHT] * (len(header) - 1 - len(ROLES))
+    for row in rows:
+        yield "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths)).rstrip()
+
+
+def _row(combination: CombinationResult, verdicts: Sequence[Verdict]) -> list[str]:
+    seconds = combination.seconds
+    return [
+        f"{combination.number} {combination.name}",
+        *(combination.versions.get(role, {}).get("libvirt", "-") for role in ROLES),
+        f"{len(combination.results)}/{len(combination.selected) or '?'}",
+        f"{combination.checks_judged}/{combination.checks_total or '?'}",
+        *(str(combination.counts[verdict.value]) for verdict in verdicts),
+        "-" if seconds is None else f"{seconds:.1f}",
+    ]
+
+
+def _failure_lines(failure: Failure, folder: Path) -> Iterator[str]:
+    yield f"{failure.combination} {failure.title}"
+    yield from (f"    {line}" for line in failure.lines)
+    if failure.kind is Kind.CASES_NOT_OBTAINED:
+        yield f"    {_few(failure.cases)}"
+    yield from (f"    log:     {folder / log}" for log in failure.logs)
+    if failure.journal:
+        yield f"    journal: {folder / failure.journal}"
+
+
+def _few(cases: Sequence[str], shown: int = 3) -> str:
+    """The first of a list of case ids, and how many more there are."""
+    rest = len(cases) - shown
+    return ", ".join(cases[:shown]) + (f" and {f'{rest} more'}" if rest > 0 else "")
