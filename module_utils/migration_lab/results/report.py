@@ -76,14 +76,14 @@ def _replace(path: Path, content: bytes) -> None:
         path.parent.mkdir(exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with open(descriptor, "wb") as stream:
+            with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
                 os.fchmod(stream.fileno(), 0o644)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(name, path)
+            Path(name).replace(path)
         except BaseException:
-            os.unlink(name)
+            Path(name).unlink()
             raise
     except OSError as error:
         raise LabError(
