@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import subprocess
+import tempfile
 import time
 from typing import Any, Optional, Sequence
 
@@ -63,16 +64,23 @@ class AgentProcess:
         :param python: that machine's Python interpreter with a libvirt module.
         """
         source = inspect.getsource(agent_source)
+        command = [*prefix, python, "-c", BOOTSTRAP]
         self.call_seconds = 0.0
         self._buffer = b""
+        # A file, because nobody reads it while the agent works, and a full pipe would stop the agent.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the agent
         try:
             self._process = subprocess.Popen(
-                [*prefix, python, "-c", BOOTSTRAP],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints, bufsize=0
             )
         except OSError as error:
-            raise LabError(f"no agent could be started with '{prefix[0]}': {error.strerror}") from error
-        self._write(f"{len(source)}\n{source}".encode("ascii"))
+            self._complaints.close()
+            raise LabError(f"no agent could be started with '{command[0]}': {error.strerror}") from error
+        try:
+            self._write(f"{len(source)}\n{source}".encode("ascii"))
+        except AgentDied as error:
+            self.close()
+            raise LabError(f"no agent could be started with '{' '.join(command[:-2])}': {error}") from error
 
     @property
     def pid(self) -> int:
@@ -86,13 +94,18 @@ class AgentProcess:
         :raises CallError: when libvirt refused it.
         :raises CallTimeout: when it did not answer in time.
         :raises AgentDied: when the agent ended.
+        :raises LabError: when something else than an agent answered.
         """
         # The agent's own limit is the later one, so that a hung call is reported here and as what it is.
         request = {"call": call, "limit": math.ceil(timeout) + 1, **fields}
         self._write(json.dumps(request).encode("ascii") + b"\n")
         started = time.monotonic()
         line = self._read_line(started + timeout, f"'{call}' did not answer within {timeout:.0f} s")
-        answer = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError as error:
+            self.kill()
+            raise LabError(f"the agent answered '{line[:80].decode(errors='replace')}', which is not its protocol") from error
         self.call_seconds += answer["seconds"]
         if not answer["ok"]:
             raise CallError(answer["error"], answer["seconds"])
@@ -109,7 +122,7 @@ class AgentProcess:
         except CallError as error:
             return Outcome(False, str(error), error.seconds)
         except CallTimeout as error:
-            return Outcome(False, str(error), time.monotonic() - started)
+            return Outcome(False, str(error), time.monotonic() - started, timed_out=True)
         except AgentDied as error:
             if not error.crashed:
                 raise
@@ -129,9 +142,9 @@ class AgentProcess:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:
             self.kill()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream:
-                stream.close()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._complaints.close()
 
     def kill(self) -> None:
         """End the agent at once."""
@@ -163,7 +176,7 @@ class AgentProcess:
         return line
 
     def _death(self) -> AgentDied:
-        assert self._process.stderr is not None
         status = self._process.wait()
-        detail = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        self._complaints.seek(0)
+        detail = self._complaints.read().decode(errors="replace").strip().splitlines()
         return AgentDied(status, detail[-1] if detail else "")

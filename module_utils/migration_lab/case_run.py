@@ -44,6 +44,10 @@ class Attempt:
     timed_out: bool = False
 
 
+class DaemonSilent(LabError):
+    """A daemon does not answer an agent that is well."""
+
+
 class Connection:
     """An agent with its connections to both daemons, replaced when it has died, hung, or lost a daemon."""
 
@@ -61,19 +65,27 @@ class Connection:
     def agent(self) -> AgentProcess:
         """The agent, made anew if there is none alive.
 
-        :raises LabError: when it cannot start, or a daemon does not answer.
+        :raises DaemonSilent: when a daemon does not answer.
+        :raises LabError: when the agent cannot start.
         """
         if self._agent is not None and not self._agent.alive:
             self.drop()
         if self._agent is None:
-            agent = AgentProcess(self._cell.client.exec, self._cell.client.python)
-            name = self._cell.client.name
+            client = self._cell.client
+            agent = AgentProcess(client.exec, client.python)
             try:
+                agent.call("hello", OPEN_LIMIT)
                 for name, machine in (("source", self._cell.source), ("target", self._cell.target)):
-                    agent.call("open", OPEN_LIMIT, connection=name, uri=machine.uri)
+                    try:
+                        agent.call("open", OPEN_LIMIT, connection=name, uri=machine.uri)
+                    except (CallError, CallTimeout) as error:
+                        raise DaemonSilent(f"the agent on {client.name} could not connect to the {name}: {error}") from error
             except (CallError, CallTimeout, AgentDied) as error:
                 agent.close()
-                raise LabError(f"the agent on {self._cell.client.name} could not connect to the {name}: {error}") from error
+                raise LabError(f"machine {client.name}: no agent answers ({error})") from error
+            except LabError:
+                agent.close()
+                raise
             self._agent = agent
         return self._agent
 
@@ -153,7 +165,7 @@ class CaseRunner:
 
         def step(call: str, **fields: Any) -> Outcome:
             outcome = agent.outcome(call, self._left(deadline), **fields)
-            attempt.timed_out |= not outcome.ok and not agent.alive
+            attempt.timed_out |= outcome.timed_out
             return outcome
 
         if case.scenario.persistent:
@@ -165,7 +177,7 @@ class CaseRunner:
             seen.source_started = step("create", connection="source", xml=xml, paused=paused)
         if not seen.source_started.ok:
             return
-        seen.source_state = self._look(connection, "source", name, self._left(deadline)).state
+        seen.source_state = self._look(connection, "source", name, self._left(deadline)).state or "absent"
         if case.scenario.target_config:
             seen.target_defined = step("define", connection="target", xml=xml)
             if not seen.target_defined.ok:

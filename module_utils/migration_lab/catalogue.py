@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
-from .model import LabError, Profile, parse_version
+from .model import LabError, parse_version
 
 
 def load_profile(name: str, scenarios: Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def load_profile(name: str, scenarios: Path) -> dict[str, Any]:
         known = sorted(entry.stem for entry in (scenarios / "profiles").glob("*.yml"))
         raise LabError(f"there is no profile '{name}'; {path.parent} has {', '.join(known) or 'none'}")
     try:
-        data: dict[str, Any] = yaml.safe_load(path.read_text())
+        data: dict[str, Any] = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
         raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     validate(data, scenarios / "schema" / "profile.json", str(path))
@@ -41,10 +41,6 @@ def load_profile(name: str, scenarios: Path) -> dict[str, Any]:
         twice = sorted({entry for entry in names if names.count(entry) > 1})
         if twice:
             raise LabError(f"{path}: {field}: the name '{twice[0]}' is there twice; names must be unique")
-    for entry in data["flags"]:
-        clash = set(entry["migrate"]) & {flag for method in Profile.from_data(data).methods for flag in method.migrate_flags}
-        if clash:
-            raise LabError(f"{path}: flags '{entry['name']}': '{clash.pop()}' belongs to a method, not to a flag set")
     return data
 
 
@@ -112,12 +108,17 @@ def choose_guest(
 def release_id(name: str, release: Mapping[str, Any]) -> str:
     """Name of a release's image: the release and a digest of everything that goes into building it."""
     recipe = {key: release[key] for key in ("kind", "suite", "mirror", "keyring", "packages")}
-    return f"{name}-{_digest(json.dumps(recipe, sort_keys=True).encode())}"
+    return f"{name}-{data_id(recipe)}"
 
 
 def files_id(paths: list[Path]) -> str:
     """A digest of files, by name and content."""
     return _digest(b"".join(path.name.encode() + b"\0" + path.read_bytes() + b"\0" for path in sorted(paths)))
+
+
+def data_id(data: Any) -> str:
+    """A digest of data that came from YAML or JSON."""
+    return _digest(json.dumps(data, sort_keys=True).encode())
 
 
 def _digest(data: bytes) -> str:

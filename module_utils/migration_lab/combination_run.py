@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import threading
@@ -15,6 +16,7 @@ from typing import Any, Mapping, Optional, TextIO
 from .case_run import CaseRunner, Cell
 from .cell_check import check_versions, read_versions
 from .domain_xml import GuestConfig
+from .guest import build
 from .journal import SCHEMA, Journal, Record, check_same, read_journal
 from .matrix import Matrix, Tally, find_leftovers, remove_leftovers
 from .model import Case, LabError, Profile, select_cases
@@ -120,12 +122,18 @@ def _header(settings: Settings, cases: list[Case], versions: Mapping[str, Any]) 
         "combination": settings.combination,
         "pair": dict(settings.pair),
         "versions": versions,
-        "profile": {"name": settings.profile.name, "cases": len(settings.profile.cases())},
+        "profile": {
+            "name": settings.profile.name, "cases": len(settings.profile.cases()), "id": _digest(repr(settings.profile).encode()),
+        },
         "selected": [case.id for case in cases],
-        "guest": asdict(settings.guest),
+        "guest": {**asdict(settings.guest), "image": _digest(build(settings.guest.arch).image)},
         "workers": settings.workers,
         "time_limit": settings.time_limit,
     }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def _run_rest(settings: Settings, runner: CaseRunner, journal: Journal, cases: list[Case]) -> float:

@@ -35,6 +35,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _close_torn_line(path)
+            self._failed = ""
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise LabError(f"the journal {path} cannot be written: {error.strerror}; choose another results folder") from error
@@ -42,7 +43,20 @@ class Journal:
     def append(self, kind: str, **fields: Any) -> None:
         """Append one line of the given type, with the time (seconds since 1970) added."""
         line = json.dumps({"type": kind, "time": round(time.time(), 3), **fields}, separators=(",", ":")) + "\n"
-        os.write(self._descriptor, line.encode())
+        data = line.encode()
+        try:
+            if self._failed:
+                raise OSError(self._failed)
+            written = os.write(self._descriptor, data)
+            if written != len(data):
+                self._failed = "the disk is full"
+                os.write(self._descriptor, _TORN + b"\n")
+                raise OSError(self._failed)
+        except OSError as error:
+            self._failed = self._failed or error.strerror or str(error)
+            raise LabError(
+                f"the journal {self.path} cannot be written any more ({self._failed}); put that right and go on with resume=true"
+            ) from error
 
     def close(self) -> None:
         """Bring the journal to the disk and close it."""
@@ -67,8 +81,20 @@ class Record:
 
     @property
     def unexplained_deaths(self) -> list[dict[str, Any]]:
-        """Deaths of a daemon that no case is to blame for: a run with one is not green."""
-        return [event for event in self.events if event["event"] == "daemon-death" and not event["culprits"]]
+        """Deaths of a daemon that no case is to blame for: a run with one is not green.
+
+        Attempts that were cut off by a death that a killed run did not come to tell of count as one.
+        """
+        deaths = [event for event in self.events if event["event"] == "daemon-death"]
+        told = {case for death in deaths for case in death["in_flight"]}
+        untold = [attempt["case"] for attempt in self.attempts if not attempt["final"] and attempt["case"] not in told]
+        unexplained = [death for death in deaths if not death["culprits"]]
+        if untold:
+            detail = "a daemon died, and the run was cut off before that was sorted out"
+            unexplained.append(
+                {"event": "daemon-death", "machine": "", "detail": detail, "in_flight": untold, "culprits": [], "logs": []}
+            )
+        return unexplained
 
 
 def read_journal(path: Path) -> Record:
@@ -84,10 +110,13 @@ def read_journal(path: Path) -> Record:
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
+        if number == len(lines):  # what does not end in a line break was cut off, even where it reads well
+            record.torn = True
+            continue
         try:
             entry = json.loads(line)
         except ValueError as error:
-            if number == len(lines) or line.endswith(_TORN):
+            if line.endswith(_TORN):
                 record.torn = True
                 continue
             raise LabError(f"line {number} of the journal {path} is not JSON; restore the file or remove it") from error
@@ -108,12 +137,17 @@ def _close_torn_line(path: Path) -> None:
                 stream.write(_TORN + b"\n")
 
 
-def _take(record: Record, entry: dict[str, Any], number: int) -> None:
-    kind = entry.get("type")
+def _take(record: Record, entry: Any, number: int) -> None:
+    kind = entry.get("type") if isinstance(entry, dict) else None
+    needed = {"header": {"schema"}, "case": {"case", "final"}, "event": {"event"}}
+    if kind not in needed:
+        raise LabError(f"line {number} of the journal {record.path} has the unknown type '{kind}'; restore the file or remove it")
+    if not needed[kind] <= set(entry):
+        raise LabError(f"line {number} of the journal {record.path} is a {kind} without all of its fields; restore the file")
     if kind == "header":
-        if entry.get("schema") != SCHEMA:
+        if entry["schema"] != SCHEMA:
             raise LabError(
-                f"the journal {record.path} has schema {entry.get('schema')}, this lab reads schema {SCHEMA}; "
+                f"the journal {record.path} has schema {entry['schema']}, this lab reads schema {SCHEMA}; "
                 "use the lab's version that wrote it"
             )
         record.header = record.header or entry
@@ -122,10 +156,8 @@ def _take(record: Record, entry: dict[str, Any], number: int) -> None:
         record.attempts.append(entry)
         if entry["final"]:
             record.cases[entry["case"]] = entry
-    elif kind == "event":
-        record.events.append(entry)
     else:
-        raise LabError(f"line {number} of the journal {record.path} has the unknown type '{kind}'")
+        record.events.append(entry)
 
 
 def check_same(record: Record, header: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ class Outcome:
     ok: bool
     error: str = ""
     seconds: float = 0.0
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,13 @@ def _choose_runtime(init: str, runtimes: Sequence[str], limits: dict[str, int]) 
             command = ["podman", "--runtime", runtime, "run", "--rm", "--network", "none"]
             command += [f"--ulimit={name}={limit}:{limit}" for name, limit in limits.items()]
             command += ["--rootfs", root, "/" + Path(init).name, "-V"]
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+            try:
+                done = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
+                )
+            except subprocess.TimeoutExpired:
+                refused[runtime] = "did not start a container within 60 s"
+                continue
             if done.returncode == 0:
                 return runtime, refused
             refused[runtime] = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from .agent_process import AgentDied, CallError, CallTimeout
-from .case_run import CLEAN_LIMIT, Attempt, CaseRunner, Cell, Connection
+from .case_run import CLEAN_LIMIT, Attempt, CaseRunner, Cell, Connection, DaemonSilent
 from .journal import Journal
 from .judge import Judgement, judge
 from .machine import Machine
@@ -91,6 +91,7 @@ class Matrix:
         self._in_flight: dict[int, Case] = {}
         self._beside: dict[int, set[str]] = {}
         self._suspects: list[Attempt] = []
+        self._deaths: dict[str, str] = {}
         self._halted = False
         self._broken: Optional[BaseException] = None
         self._stale: set[int] = set()
@@ -109,8 +110,13 @@ class Matrix:
             thread.start()
         for thread in threads:
             thread.join()
-        if self._broken:
+        if isinstance(self._broken, LabError):
             raise self._broken
+        if self._broken:
+            raise LabError(f"the run broke down ({type(self._broken).__name__}: {self._broken})") from self._broken
+        dead = self._dead()
+        if dead:
+            self._tell_death(dead, in_flight=[], culprits=[], logs=[])
         return not self._pending
 
     def _work(self, worker: int) -> None:
@@ -129,6 +135,7 @@ class Matrix:
             with self._turn:
                 self._broken = self._broken or error
                 self._in_flight.pop(worker, None)
+                self._keep_suspects(worker, [])
                 self._halted = False
                 self._turn.notify_all()
         finally:
@@ -153,11 +160,12 @@ class Matrix:
         judgement = judge(attempt.case, attempt.seen)
         passed = judgement.verdict is Verdict.PASS
         # Machines are asked before the turn is taken, so that a case that failed does not hold up the others.
-        dead = {} if passed else self._dead(attempt)
+        dead = {} if passed else self._dead(unsure=bool(attempt.timed_out or attempt.seen.lab_error))
         logs = [] if passed or dead else self._keep_logs(f"{attempt.case.number:03d}", attempt)
         with self._turn:
             if dead or (self._halted and not passed):
                 self._halted = True
+                self._deaths.update(dead)
                 self._suspects.append(attempt)
             else:
                 self._record(attempt, judgement, worker, self._beside[worker], logs)
@@ -176,10 +184,8 @@ class Matrix:
             connection.drop()
             self._journal.append("event", event="agent-replaced", worker=worker, reason=attempt.seen.lab_error or "timed out")
 
-    def _dead(self, attempt: Attempt) -> dict[str, str]:
-        """Daemons that died or hang, by role, with what is known of it. Whether one hangs is asked only where the attempt
-        was not brought to its end."""
-        unsure = attempt.timed_out or attempt.seen.lab_error
+    def _dead(self, unsure: bool = False) -> dict[str, str]:
+        """Daemons that died, by role, with what is known of it; where it is unsure whether they answer, also those that hang."""
         dead = {}
         for role, machine in (("source", self._cell.source), ("target", self._cell.target)):
             known = self._processes[machine.name]
@@ -196,7 +202,7 @@ class Matrix:
         probe = Connection(replace(self._cell, source=machine, target=machine))
         try:
             probe.agent()
-        except LabError:
+        except DaemonSilent:
             return False
         finally:
             probe.drop()
@@ -210,16 +216,11 @@ class Matrix:
     def _sort_out(self, worker: int) -> None:
         """Start dead daemons again and run the suspects again, each alone."""
         longest = max(self._suspects, key=lambda attempt: attempt.seconds)
-        dead = self._dead(longest)
+        self._deaths = {**self._dead(unsure=True), **self._deaths}
         logs = self._keep_logs(f"death-{longest.case.number:03d}", longest)
+        dead, suspects = self._keep_suspects(worker, logs)
         self._revive(dead)
-        suspects, self._suspects = self._suspects, []
-        ids = [attempt.case.id for attempt in suspects]
         culprits = []
-        for attempt in suspects:
-            attempt.seen.daemon_deaths.extend(dead.values())
-            judgement = judge(attempt.case, attempt.seen)
-            self._record(attempt, judgement, worker, set(ids) - {attempt.case.id}, logs, final=False)
         for attempt in suspects:
             connection = Connection(self._cell)
             try:
@@ -232,7 +233,7 @@ class Matrix:
                 connection.drop()
             judgement = judge(again.case, again.seen)
             passed = judgement.verdict is Verdict.PASS
-            deaths = {} if passed else self._dead(again)
+            deaths = {} if passed else self._dead(unsure=bool(again.timed_out or again.seen.lab_error))
             if deaths:
                 culprits.append(attempt.case.id)
                 again.seen.daemon_deaths.extend(deaths.values())
@@ -240,9 +241,23 @@ class Matrix:
             kept = [] if passed else self._keep_logs(f"{again.case.number:03d}", again)
             self._record(again, judgement, worker, set(), kept, number=2)
             self._revive(deaths)
+        self._tell_death(dead, [attempt.case.id for attempt in suspects], culprits, logs)
+
+    def _keep_suspects(self, worker: int, logs: list[str]) -> tuple[dict[str, str], list[Attempt]]:
+        """Journal the attempts that were held back, as not final, and hand over them and the deaths around them."""
+        dead, self._deaths = self._deaths, {}
+        suspects, self._suspects = self._suspects, []
+        ids = {attempt.case.id for attempt in suspects}
+        for attempt in suspects:
+            attempt.seen.daemon_deaths.extend(dead.values())
+            judgement = judge(attempt.case, attempt.seen)
+            self._record(attempt, judgement, worker, ids - {attempt.case.id}, logs, final=False)
+        return dead, suspects
+
+    def _tell_death(self, dead: dict[str, str], in_flight: list[str], culprits: list[str], logs: list[str]) -> None:
         self._journal.append(
-            "event", event="daemon-death", machine=",".join(dead) or "unknown",
-            detail="; ".join(dead.values()), in_flight=ids, culprits=culprits, logs=logs,
+            "event", event="daemon-death", machine=",".join(dead), detail="; ".join(dead.values()),
+            in_flight=in_flight, culprits=culprits, logs=logs,
         )
 
     def _record(

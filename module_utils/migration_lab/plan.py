@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from .catalogue import choose_guest, choose_pair, files_id, load_profile, release_id, validate
+from .catalogue import choose_guest, choose_pair, data_id, files_id, load_profile, release_id, validate
 from .combinations import COMBINATIONS, check_combinations, classes, deal
 from .journal import read_journal
 from .model import LabError, Profile, select_cases
@@ -18,7 +18,7 @@ from .model import LabError, Profile, select_cases
 SCHEMA = 1
 
 # What a resumed run must have in common with the run that it goes on with.
-IDENTITY = ("pair", "profile", "guest")
+IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id")
 
 
 def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,27 +29,34 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     scenarios = Path(given["scenarios"])
     catalogue = {name: given[name] for name in ("releases", "pairs", "guests")}
     validate(catalogue, scenarios / "schema" / "catalogue.json", "the catalogue (group_vars)")
-    _check_numbers(given)
+    _check_values(given)
     pair = choose_pair(given["pair"], given["pairs"], given["releases"])
     guest = choose_guest(given["guest"], given["guests"], pair, given["releases"], given["guest_machine"])
     profile = load_profile(given["profile"], scenarios)
     patterns = _listed(given["cases"]) or ["*"]
     names = _listed(given["combinations"])
-    earlier = _earlier_run(given, pair) if given["resume"] else None
-    if earlier:
-        names, patterns = earlier["combinations"], earlier["cases"]
     combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
+    lab_files = files_id([Path(path) for path in given["lab_files"]])
+    identity = {
+        "pair": pair, "profile": profile["name"], "guest": guest["name"],
+        "profile_id": data_id(profile), "lab_files_id": lab_files,
+    }
+    earlier = _earlier_run(given, identity) if given["resume"] else None
+    if earlier:
+        if (names != ["all"] and combinations != earlier["combinations"]) or patterns not in (["*"], earlier["cases"]):
+            raise LabError(
+                f"run {earlier['run']} is resumed with its own combinations ({', '.join(earlier['combinations'])}) and cases "
+                f"({', '.join(earlier['cases'])}); leave them out, or start another run"
+            )
+        combinations, patterns = earlier["combinations"], earlier["cases"]
     selected = select_cases(Profile.from_data(profile).cases(), patterns)
     run = earlier["run"] if earlier else given["run"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run):
-        raise LabError(f"'{run}' cannot be the name of a run: use letters, digits, dots, dashes and underscores")
     folder = Path(given["results_root"]).resolve() / run
     if given["start"] and not earlier and folder.exists():
         raise LabError(f"there is a run '{run}' already in {folder}; go on with it with resume=true, or give another name")
     rest = combinations
     if earlier:
         rest = [name for name in combinations if not _complete(folder / name / "journal.jsonl", [case.id for case in selected])]
-    lab_files = files_id([Path(path) for path in given["lab_files"]])
     return {
         "run": run,
         "folder": str(folder),
@@ -58,6 +65,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
             name: {"name": name, "id": release_id(name, given["releases"][name]), **given["releases"][name]}
             for name in sorted({pair["old"], pair["new"]})
         },
+        "profile_id": identity["profile_id"],
         "lab_files_id": lab_files,
         "guest": guest,
         "profile": profile,
@@ -85,6 +93,7 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
             facts = {
                 "schema": SCHEMA, "run": plan["run"], "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"]["name"],
+                "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
                 "combinations": plan["combinations"], "cases": plan["patterns"],
             }
             (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
@@ -108,22 +117,21 @@ def check_results_root(root: Path) -> None:
         )
 
 
-def _earlier_run(given: Mapping[str, Any], pair: Mapping[str, str]) -> dict[str, Any]:
+def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
     """run.json of the run to resume: the named one, or the newest.
 
-    :raises LabError: when there is none, or it was made with another pair, profile or guest.
+    :raises LabError: when there is none, or it was made with another pair, profile, guest or files of the machines.
     """
     root = Path(given["results_root"])
     runs = [_read_run(path) for path in sorted(root.glob(f"{given['run'] or '*'}/run.json"))]
     if not runs:
         raise LabError(f"there is no run to resume in {root / given['run']}; start one without resume=true")
     earlier = max(runs, key=lambda run: str(run["started"]))
-    now = {"pair": dict(pair), "profile": given["profile"], "guest": given["guest"]}
     for field in IDENTITY:
-        if earlier[field] != now[field]:
+        if earlier[field] != identity[field]:
             raise LabError(
                 f"run {earlier['run']} cannot be resumed: its {field} is {_short(earlier[field])}, asked for is "
-                f"{_short(now[field])}; name the same {field}, or start another run"
+                f"{_short(identity[field])}; put back the same {field}, or start another run"
             )
     return earlier
 
@@ -133,10 +141,14 @@ def _read_run(path: Path) -> dict[str, Any]:
         run: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise LabError(f"{path} is not JSON; restore it, or move the run out of the results folder") from error
-    if run.get("schema") != SCHEMA:
+    if not isinstance(run, dict) or run.get("schema") != SCHEMA:
+        run = run if isinstance(run, dict) else {}
         raise LabError(
             f"{path} has schema {run.get('schema')}, this lab reads schema {SCHEMA}; move the run out of the results folder"
         )
+    missing = {"run", "started", "combinations", "cases", *IDENTITY} - set(run)
+    if missing:
+        raise LabError(f"{path} has no field '{min(missing)}'; restore it, or move the run out of the results folder")
     return run
 
 
@@ -144,9 +156,13 @@ def _short(value: Any) -> str:
     return f"{value['name']} ({value['old']}, {value['new']}, {value['boundary']})" if isinstance(value, dict) else str(value)
 
 
-def _check_numbers(given: Mapping[str, Any]) -> None:
+def _check_values(given: Mapping[str, Any]) -> None:
+    if not given["cells"]:
+        raise LabError("the inventory has no cell; add one to the group 'cells'")
+    if given["run"] and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", given["run"]):
+        raise LabError(f"'{given['run']}' cannot be the name of a run: use letters, digits, dots, dashes and underscores")
     workers = given["workers"]
-    if workers != "auto" and (not workers.isdigit() or int(workers) < 1):
+    if not re.fullmatch("auto|[1-9][0-9]{0,3}", workers):
         raise LabError(f"workers is '{workers}'; it must be auto, or a number of cases at a time, at least 1")
     if given["time_limit"] < 1:
         raise LabError(f"time_limit is {given['time_limit']:g}; it must be at least 1 second")

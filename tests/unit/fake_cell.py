@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from migration_lab.case_run import Attempt, CaseRunner, Cell, Connection
+from migration_lab.case_run import Attempt, CaseRunner, Cell, Connection, DaemonSilent
 from migration_lab.journal import Journal, Record, read_journal
 from migration_lab.machine import Machine
 from migration_lab.matrix import Matrix
@@ -65,7 +65,7 @@ class FakeConnection:
     def agent(self) -> Any:
         for machine in self._machines:
             if machine.hangs or not machine.alive:
-                raise LabError(f"could not connect to {machine.name}")
+                raise DaemonSilent(f"could not connect to {machine.name}")
         return self
 
     def drop(self) -> None:

@@ -197,7 +197,7 @@ def test_refused_crashed_and_hung_calls_are_libvirts(
     start: Callable[..., AgentProcess], how: str, timeout: float, error: str
 ) -> None:
     outcome = start().outcome("open", timeout, connection="source", uri=f"fake://h/{how}")
-    assert outcome == Outcome(False, error, outcome.seconds)
+    assert outcome == Outcome(False, error, outcome.seconds, timed_out=how == "hang")
     assert 0 < outcome.seconds < TIMEOUT
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -292,11 +293,43 @@ def test_unexplained_deaths_are_those_without_a_culprit(path: Path) -> None:
     write(
         path,
         ("header", HEADER),
-        ("event", {"event": "daemon-death", "machine": "source", "culprits": []}),
+        ("event", {"event": "daemon-death", "machine": "source", "in_flight": ["a"], "culprits": []}),
         ("event", {"event": "agent-replaced", "worker": 1}),
-        ("event", {"event": "daemon-death", "machine": "target", "culprits": ["a"]}),
+        ("event", {"event": "daemon-death", "machine": "target", "in_flight": ["a"], "culprits": ["a"]}),
         ("event", {"event": "end", "complete": True}),
     )
     record = read_journal(path)
     assert [event["machine"] for event in record.unexplained_deaths] == ["source"]
     assert len(record.events) == 4
+
+
+def test_cut_off_attempts_that_no_death_explains_are_an_unexplained_death(path: Path) -> None:
+    """A run killed between a daemon's death and the event that tells of it."""
+    cut_off = {"case": "a", "final": False}
+    write(path, ("header", HEADER), ("case", cut_off), ("case", {"case": "a", "final": True}))
+    (death,) = read_journal(path).unexplained_deaths
+    assert death["in_flight"] == ["a"] and "cut off" in death["detail"]
+
+
+def test_full_disk_leaves_one_torn_line_and_ends_the_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(path)
+    journal.append("header", **HEADER)
+    write_all = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write_all(descriptor, data[:7]))
+    for _ in range(2):
+        with pytest.raises(LabError, match=r"cannot be written any more .the disk is full."):
+            journal.append("case", case="a", final=True)
+    monkeypatch.undo()
+    with pytest.raises(LabError, match="the disk is full"):
+        journal.append("case", case="b", final=True)
+    journal.close()
+    record = read_journal(path)
+    assert record.torn and record.header and not record.attempts
+
+
+def test_line_that_reads_well_but_does_not_end_counts_neither_before_nor_after_a_resume(path: Path) -> None:
+    write(path, ("header", HEADER), ("case", {"case": "a", "final": True}))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not read_journal(path).cases
+    write(path, ("header", HEADER))
+    assert not read_journal(path).cases and read_journal(path).torn

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,9 +17,9 @@ from fake_cell import PATIENCE, A, B, C, D, E, FakeCell, FakeConnection, FakeMac
 from migration_lab.agent_process import AgentDied
 from migration_lab.case_run import Attempt
 from migration_lab.machine import Machine
-from migration_lab.matrix import DaemonLog, Tally, find_leftovers, remove_leftovers
+from migration_lab.matrix import DaemonLog, Matrix, Tally, find_leftovers, remove_leftovers
 from migration_lab.model import LabError
-from synthetic_run import CASES
+from synthetic_run import CASES, lab_error
 
 
 @pytest.fixture
@@ -469,3 +470,113 @@ def test_leftovers_that_stay_are_named(cell: FakeCell, monkeypatch: pytest.Monke
     monkeypatch.setattr(cell.runner, "clean_domain", lambda name, connection: left[name])
     with pytest.raises(LabError, match="mlab-2 on the source: persistent, running; re-provision the combination"):
         remove_leftovers(cell.cell, cell.runner, ["mlab-1", "mlab-2"])
+
+
+# Deaths and hangs that are awkward to sort out: nobody innocent is blamed, and nothing of them is lost
+
+
+def deaths(cell: FakeCell) -> list[dict[str, Any]]:
+    return [event for event in cell.record.events if event["event"] == "daemon-death"]
+
+
+def test_hang_noticed_by_a_short_case_names_no_innocent_culprit(cell: FakeCell) -> None:
+    def hang(attempt: Attempt) -> None:
+        lab_error("'look' did not answer within 1 s")(attempt.case, attempt.seen)
+        attempt.timed_out = True
+        cell.target.hangs = True
+        cell.died.set()
+
+    def long_refused(attempt: Attempt) -> None:
+        cell.died.wait(PATIENCE)
+        time.sleep(0.1)
+        refuse(attempt)
+        attempt.seconds = 9
+
+    def while_hanging(attempt: Attempt) -> None:
+        if cell.target.hangs:
+            lab_error("could not connect to a-target")(attempt.case, attempt.seen)
+
+    cell.behave(A, hang, while_hanging)
+    cell.behave(B, long_refused, while_hanging)
+    cell.run([A, B], 2, 2)
+    assert deaths(cell)[0]["detail"] and deaths(cell)[0]["culprits"] == []
+
+
+def test_client_that_cannot_run_an_agent_is_the_labs_fault(tmp_path: Path) -> None:
+    cell = FakeCell(tmp_path)
+    cell.cell = replace(cell.cell, client=Machine("a-client", ("sh", "-c", "echo no such container >&2; exit 125"), "python3"))
+
+    def no_agent(attempt: Attempt) -> None:
+        lab_error("the agent exited 125: no such container")(attempt.case, attempt.seen)
+
+    cell.behave(A, no_agent, no_agent)
+    with pytest.raises(LabError, match="agent"):
+        cell.run([A])
+    assert (cell.source.restarts, cell.target.restarts) == (0, 0)
+
+
+def test_any_exception_of_a_worker_is_told_as_a_lab_error(cell: FakeCell) -> None:
+    def boom(attempt: Attempt) -> None:
+        raise ValueError("x")
+
+    cell.behave(A, boom)
+    with pytest.raises(LabError, match=r"the run broke down .ValueError: x."):
+        cell.run([A])
+
+
+def test_death_is_in_the_journal_though_the_daemon_cannot_be_restarted(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot() -> int:
+        raise LabError("cannot be started")
+
+    monkeypatch.setattr(cell.target, "restart_daemon", cannot)
+    cell.behave(A, cell.kill_target)
+    with pytest.raises(LabError, match="cannot be started"):
+        cell.run([A])
+    assert [attempt["case"] for attempt in cell.record.attempts] == [A.id]
+    assert cell.record.unexplained_deaths
+
+
+def test_held_back_attempts_are_kept_when_another_worker_breaks_down(cell: FakeCell) -> None:
+    killed = threading.Event()
+
+    def kill(attempt: Attempt) -> None:
+        cell.kill_target(attempt)
+        killed.set()
+
+    def boom(attempt: Attempt) -> None:
+        killed.wait(PATIENCE)
+        time.sleep(0.05)
+        raise LabError("x")
+
+    cell.behave(A, kill)
+    cell.behave(B, boom)
+    with pytest.raises(LabError):
+        cell.run([A, B], 2, 2)
+    assert [attempt["case"] for attempt in cell.record.attempts] == [A.id]
+
+
+def test_hang_that_passes_before_it_is_sorted_out_keeps_its_words(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(attempt: Attempt) -> None:
+        time_out(attempt)
+        cell.target.hangs = True
+
+    answers = Matrix._answers
+
+    def once(self: Matrix, machine: Machine) -> bool:
+        answered = answers(self, machine)
+        cell.target.hangs = cell.target.hangs and answered
+        return answered
+
+    cell.behave(A, hang)
+    monkeypatch.setattr(Matrix, "_answers", once)
+    cell.run([A])
+    assert "does not answer" in deaths(cell)[0]["detail"]
+
+
+def test_daemon_that_dies_after_its_last_case_is_noticed(cell: FakeCell) -> None:
+    def die_after(attempt: Attempt) -> None:
+        cell.target.alive = False
+
+    cell.behave(A, die_after)
+    cell.run([A])
+    assert deaths(cell)[0]["machine"] == "target" and cell.record.unexplained_deaths

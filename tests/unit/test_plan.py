@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,7 @@ def test_started_run_has_a_folder_for_each_combination(given: dict[str, Any]) ->
     assert facts == {
         "schema": SCHEMA, "run": "mine", "user": "root", "revision": "abc", "pair": plan["pair"], "profile": "canonical",
         "guest": "x86_64", "combinations": ["onn", "nnn"], "cases": ["p2p/*"],
+        "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
     }
 
 
@@ -272,7 +274,7 @@ def test_combinations_that_are_complete_are_not_dealt_out_again(given: dict[str,
     assert plan["shares"] == {"a": ["nnn", "non"]}, "nnn lacks a case, non has not begun"
 
 
-@pytest.mark.parametrize("name", ["", "mine", "a/b"])
+@pytest.mark.parametrize("name", ["", "mine"])
 def test_nothing_to_resume_is_refused(given: dict[str, Any], tmp_path: Path, name: str) -> None:
     with pytest.raises(LabError, match=r"there is no run to resume in .*; start one without resume=true"):
         make_plan({**given, "resume": True, "run": name})
@@ -315,4 +317,38 @@ def test_run_whose_file_is_broken_is_not_resumed(given: dict[str, Any]) -> None:
     start(given, run="mine")
     run_file(given, "mine").write_text('{"schema": 1, "run"')
     with pytest.raises(LabError, match=r"run\.json is not JSON; restore it"):
+        make_plan({**given, "resume": True, "run": "mine"})
+
+
+def test_resumed_run_keeps_its_own_combinations_and_cases(given: dict[str, Any]) -> None:
+    start(given, run="mine", combinations="onn,nnn", cases="p2p/*")
+    again = make_plan({**given, "resume": True, "run": "mine"})
+    assert (again["combinations"], again["patterns"]) == (["onn", "nnn"], ["p2p/*"])
+    for changes in ({"combinations": "noo"}, {"cases": "normal/*"}):
+        with pytest.raises(LabError, match=r"is resumed with its own combinations .onn, nnn. and cases"):
+            make_plan({**given, "resume": True, "run": "mine", **changes})
+
+
+def test_run_of_a_profile_that_was_edited_is_not_resumed(given: dict[str, Any], tmp_path: Path) -> None:
+    scenarios = tmp_path / "scenarios"
+    shutil.copytree(ROOT / "scenarios", scenarios)
+    start({**given, "scenarios": str(scenarios)}, run="mine")
+    profile = scenarios / "profiles" / "canonical.yml"
+    profile.write_text(profile.read_text().replace("{name: none, migrate: []}", "{name: none, migrate: [unsafe]}"))
+    with pytest.raises(LabError, match="its profile_id is"):
+        make_plan({**given, "scenarios": str(scenarios), "resume": True, "run": "mine"})
+
+
+@pytest.mark.parametrize("name", ["a/b", "*", "/tmp/x"])
+def test_name_that_no_run_can_have_is_refused(given: dict[str, Any], name: str) -> None:
+    with pytest.raises(LabError, match="cannot be the name of a run"):
+        make_plan({**given, "resume": True, "run": name})
+
+
+@pytest.mark.parametrize("content", ["[]", '{"schema": 1, "run": "mine"}'])
+def test_run_file_without_its_fields_is_refused(given: dict[str, Any], content: str) -> None:
+    folder = Path(given["results_root"]) / "mine"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(content)
+    with pytest.raises(LabError, match=r"run\.json has (schema None|no field)"):
         make_plan({**given, "resume": True, "run": "mine"})

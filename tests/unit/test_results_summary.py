@@ -123,6 +123,10 @@ def test_attempts_that_are_not_final_do_not_count(one: SyntheticRun) -> None:
         one.record(journal, case)
     assert read_run(one.folder).combinations[0].missing == [CASES[0].id]
     one.record(journal, CASES[0], attempt=2)
+    journal.append(
+        "event", event="daemon-death", machine="source", detail="it died", logs=[],
+        in_flight=[CASES[0].id], culprits=[CASES[0].id],
+    )
     journal.close()
     assert read_run(one.folder).green
 
