@@ -61,7 +61,11 @@ class Lab:
     def play(self, playbook: str, *options: str, **settings: Any) -> Played:
         """Run a playbook to its end."""
         process = self.start(playbook, *options, **settings)
-        output, _ = process.communicate(timeout=900)
+        try:
+            output, _ = process.communicate(timeout=900)
+        finally:
+            if process.poll() is None:
+                kill_all(process)
         return Played(process.returncode, output)
 
     def journal(self, run: str, combination: str) -> Path:
