@@ -135,9 +135,9 @@ class Matrix:
             with self._turn:
                 self._broken = self._broken or error
                 self._in_flight.pop(worker, None)
-                self._keep_suspects(worker, [])
                 self._halted = False
                 self._turn.notify_all()
+                self._keep_suspects(worker, [])
         finally:
             connection.drop()
 
