@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The migration procedures that passed, kept by domain until they are asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+OK = "ok"
+NO_REPLY = "no reply"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One migration procedure as it passed.
+
+    Attributes:
+        link: name of the link that it passed on.
+        procedure: its name in ``procedures.MIGRATION``.
+        started: when the call came, in seconds since 1970.
+        seconds: time until the reply was passed on, None when none was.
+        result: ``ok``, ``error: `` and libvirt's message, or ``no reply``.
+    """
+
+    link: str
+    procedure: str
+    started: float
+    seconds: Optional[float]
+    result: str
+
+    def to_data(self) -> dict[str, Any]:
+        """The step as the journal keeps it."""
+        return {
+            "link": self.link,
+            "procedure": self.procedure,
+            "started": round(self.started, 4),
+            "seconds": None if self.seconds is None else round(self.seconds, 4),
+            "result": self.result,
+        }
+
+
+@dataclass
+class OpenStep:
+    """A step whose reply may still come."""
+
+    link: str
+    procedure: str
+    started: float = field(default_factory=time.time)
+    seconds: Optional[float] = None
+    result: str = NO_REPLY
+    _clock: float = field(default_factory=time.monotonic)
+
+    def end(self, result: str) -> None:
+        """The reply came."""
+        self.result = result
+        self.seconds = time.monotonic() - self._clock
+
+
+class StepLog:
+    """Steps by domain. The tap's thread adds to it, any thread takes from it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._steps: dict[str, list[OpenStep]] = {}
+
+    def begin(self, domain: str, link: str, procedure: str) -> OpenStep:
+        """A call came."""
+        step = OpenStep(link, procedure)
+        with self._lock:
+            self._steps.setdefault(domain, []).append(step)
+        return step
+
+    def end(self, step: OpenStep, result: str) -> None:
+        """A call's reply came; too late to be seen when its step has been taken."""
+        with self._lock:
+            step.end(result)
+
+    def take(self, domain: str) -> list[Step]:
+        """Give out a domain's steps in the order in which they began, and forget them."""
+        with self._lock:
+            steps = self._steps.pop(domain, [])
+            return [Step(step.link, step.procedure, step.started, step.seconds, step.result) for step in steps]
