@@ -27,7 +27,7 @@ except ImportError:
 STATES = ("no state", "running", "idle", "paused", "in shutdown", "shutoff", "crashed", "pmsuspended")
 VIR_ERR_NO_DOMAIN = 42
 VIR_DOMAIN_START_PAUSED = 1
-VIR_MEMORY_PHYSICAL = 2
+VIR_DOMAIN_XML_INACTIVE = 2
 
 
 class Agent(object):
@@ -66,6 +66,10 @@ class Agent(object):
         """Create a transient domain."""
         self._connections[connection].createXML(xml, paused and VIR_DOMAIN_START_PAUSED or 0)
 
+    def suspend(self, connection, name):
+        """Pause a running domain."""
+        self._domain(connection, name).suspend()
+
     def migrate(self, source, name, target, bits):
         """Migrate under the client's control, between two connections."""
         self._domain(source, name).migrate(self._connections[target], bits, None, None, 0)
@@ -91,6 +95,10 @@ class Agent(object):
                 return {"exists": False}
             raise
 
+    def config(self, connection, name):
+        """XML of a domain's persistent config."""
+        return {"xml": self._domain(connection, name).XMLDesc(VIR_DOMAIN_XML_INACTIVE)}
+
     def destroy(self, connection, name):
         """Stop a domain at once."""
         self._domain(connection, name).destroy()
@@ -111,11 +119,6 @@ class Agent(object):
                 if error.get_error_code() != VIR_ERR_NO_DOMAIN:
                     raise
         return {"names": sorted(names)}
-
-    def peek(self, connection, name, address, size):
-        """Bytes of an active guest's physical memory, as hexadecimal digits."""
-        data = self._domain(connection, name).memoryPeek(address, size, VIR_MEMORY_PHYSICAL)
-        return {"hex": "".join(["%02x" % byte for byte in bytearray(data)])}
 
     def _domain(self, connection, name):
         return self._connections[connection].lookupByName(name)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of an agent: starts it through a machine's exec prefix, sends requests, minds the clock."""
+"""The controller's side of an agent: starts it through a machine's exec prefix, sends requests, minds the clock.
+
+The agent is agent.py, or inspector.py, which speaks the same protocol.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from types import ModuleType
 from typing import Any, Optional, Sequence
 
 from . import agent as agent_source
@@ -57,13 +61,14 @@ class AgentDied(Exception):
 class AgentProcess:
     """A running agent. One request at a time; not for use from two threads."""
 
-    def __init__(self, prefix: Sequence[str], python: str) -> None:
+    def __init__(self, prefix: Sequence[str], python: str, program: ModuleType = agent_source) -> None:
         """Start an agent.
 
         :param prefix: what to put before a command to run it on the client machine (``podman exec -i a-client``).
-        :param python: that machine's Python interpreter with a libvirt module.
+        :param python: that machine's Python interpreter; agent.py needs a libvirt module in it.
+        :param program: the module whose source is sent.
         """
-        source = inspect.getsource(agent_source)
+        source = inspect.getsource(program)
         command = [*prefix, python, "-c", BOOTSTRAP]
         self.call_seconds = 0.0
         self._buffer = b""

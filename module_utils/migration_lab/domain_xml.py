@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
+from .model import parse_version
+
+# libvirt's first version that takes <controller type='usb' model='none'/> (0.9.11) and <memballoon model='none'/> (0.8.5).
+USB_NONE = parse_version("0.9.11")
+MEMBALLOON_NONE = parse_version("0.8.5")
 
 @dataclass(frozen=True)
 class GuestConfig:
     """What a guest of the lab is: architecture, acceleration (``kvm`` or ``tcg``), QEMU machine type, CPU model (empty:
-    the hypervisor's default), memory in MiB, and the kernel's path on source and target."""
+    the hypervisor's default), memory in MiB, the kernel's path on source and target, and the oldest libvirt version that
+    must take its XML."""
 
     name: str
     arch: str
@@ -20,6 +26,7 @@ class GuestConfig:
     cpu: str
     memory: int
     kernel: str
+    oldest: str
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> GuestConfig:
@@ -27,23 +34,31 @@ class GuestConfig:
         return cls(**{field: data[field] for field in cls.__dataclass_fields__})
 
 
-def domain_xml(guest: GuestConfig, name: str, uuid: str) -> str:
-    """XML of a diskless domain that boots the lab's kernel.
+def domain_xml(guest: GuestConfig, name: str, uuid: str, description: str = "") -> str:
+    """XML of a diskless domain that boots the lab's kernel, in what every version from ``guest.oldest`` on takes.
 
     Diskless, because libvirt refuses to migrate a disk that is not on a network file system.  No USB controller and no
-    balloon: what is not there need not be migrated or waited for.
+    balloon where they can be left out: what is not there need not be migrated or waited for.
+
+    :param description: tells apart two configs of one guest.
     """
     domain_type = "kvm" if guest.accel == "kvm" else "qemu"
-    cpu = f"<cpu mode='custom' match='exact'><model>{escape(guest.cpu)}</model></cpu>" if guest.cpu else ""
+    oldest = parse_version(guest.oldest)
+    # A new source writes down the hypervisor's default model, qemu64, which an old target takes for more than the host has.
+    model = guest.cpu or ("pentium2" if oldest < USB_NONE and guest.arch == "x86_64" else "")
+    cpu = f"<cpu match='exact'><model>{escape(model)}</model></cpu>" if model else ""
     # Without a firmware of its own the Arm board needs a GIC that the kernel knows: version 2.
     features = "<features><gic version='2'/></features>" if guest.arch == "aarch64" else ""
+    usb = "<controller type='usb' model='none'/>" if oldest >= USB_NONE else ""
+    balloon = "<memballoon model='none'/>" if oldest >= MEMBALLOON_NONE else ""
     return (
         f"<domain type='{domain_type}'>"
         f"<name>{escape(name)}</name><uuid>{uuid}</uuid>"
-        f"<memory unit='KiB'>{guest.memory * 1024}</memory><vcpu>1</vcpu>"
+        f"<description>{escape(description)}</description>"
+        f"<memory>{guest.memory * 1024}</memory><vcpu>1</vcpu>"
         f"<os><type arch={quoteattr(guest.arch)} machine={quoteattr(guest.machine)}>hvm</type>"
         f"<kernel>{escape(guest.kernel)}</kernel></os>"
         f"{features}{cpu}"
-        "<devices><controller type='usb' model='none'/><memballoon model='none'/></devices>"
+        f"<devices>{usb}{balloon}</devices>"
         "</domain>"
     )

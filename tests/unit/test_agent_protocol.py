@@ -175,13 +175,37 @@ def test_domains_are_all_active_and_inactive_ones(python: str, libvirt: Path) ->
     assert talk.results[-2:] == [{"names": ["mlab-a", "mlab-b", "other"]}, {"names": []}]
 
 
-def test_memory_is_read_as_hexadecimal_digits(python: str, libvirt: Path) -> None:
+def test_running_domain_is_paused(python: str, libvirt: Path) -> None:
+    name = "mlab-1"
     talk = Talk(
         python, libvirt, *OPEN_BOTH,
-        {"call": "create", "connection": "source", "xml": xml("mlab"), "paused": False},
-        on("source", "peek", "mlab", address=253, size=5),
+        {"call": "create", "connection": "source", "xml": xml(name), "paused": False},
+        on("source", "suspend", name),
+        on("source", "look", name),
+        on("source", "suspend", name),
     )
-    assert talk.results[-1] == {"hex": "fdfeff0001"}
+    assert [answer["result"] for answer in talk.answers[3:5]] == [None, sight(False, "paused")]
+    assert talk.answers[5]["error"] == {
+        "code": 55, "domain": 10, "message": "Requested operation is not valid: domain is not running",
+    }
+
+
+def test_config_is_the_persistent_one(python: str, libvirt: Path) -> None:
+    name = "mlab-1"
+    own = f"<domain><name>{name}</name><description>the target's own</description></domain>"
+    talk = Talk(
+        python, libvirt, *OPEN_BOTH,
+        {"call": "define", "connection": "target", "xml": own},
+        {"call": "create", "connection": "source", "xml": xml(name), "paused": False},
+        {"call": "migrate", "source": "source", "name": name, "target": "target", "bits": 0},
+        on("target", "config", name),
+        on("target", "destroy", name),
+        {"call": "create", "connection": "source", "xml": xml(name), "paused": False},
+        {"call": "migrate", "source": "source", "name": name, "target": "target", "bits": 8},
+        on("target", "config", name),
+    )
+    assert talk.results[5] == {"xml": own}, "not the active one, which is the guest's"
+    assert talk.results[9] == {"xml": xml(name)}, "with VIR_MIGRATE_PERSIST_DEST it is the guest's"
 
 
 def test_domain_that_goes_while_it_is_looked_at_is_absent(python: str, libvirt: Path) -> None:

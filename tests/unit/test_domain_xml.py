@@ -11,8 +11,8 @@ import pytest
 from migration_lab.domain_xml import GuestConfig, domain_xml
 
 UUID = "6b1f0a52-6a0e-4c59-9c54-1d0f4d0c4f0a"
-X86 = GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest-x86_64.img")
-ARM = GuestConfig("aarch64", "aarch64", "tcg", "virt-7.2", "cortex-a57", 16, "/lab/guest-aarch64.img")
+X86 = GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest-x86_64.img", "9.0.0")
+ARM = GuestConfig("aarch64", "aarch64", "tcg", "virt-7.2", "cortex-a57", 16, "/lab/guest-aarch64.img", "9.0.0")
 
 
 def parsed(guest: GuestConfig, name: str = "mlab-noo-001") -> ElementTree.Element:
@@ -43,7 +43,8 @@ def test_architecture_and_machine_type_are_the_guests(guest: GuestConfig) -> Non
 def test_memory_is_given_in_mebibytes(mebibytes: int) -> None:
     memory = parsed(replace(X86, memory=mebibytes)).find("memory")
     assert memory is not None and memory.text is not None
-    assert int(memory.text) * {"KiB": 1024, "MiB": 1024**2}[memory.get("unit", "")] == mebibytes * 1024**2
+    assert memory.get("unit") is None, "KiB, which old versions take it for anyway"
+    assert int(memory.text) * 1024 == mebibytes * 1024**2
 
 
 def test_processor_is_named_only_where_the_guest_has_one() -> None:
@@ -84,3 +85,24 @@ def test_guest_that_lacks_a_field_is_not_made() -> None:
     del data["kernel"]
     with pytest.raises(KeyError, match="kernel"):
         GuestConfig.from_data(data)
+
+
+def test_old_versions_get_only_what_they_take() -> None:
+    """0.8.3 takes no turned-off balloon and no USB controller, and 0.9.x no processor but an exact one that every host has."""
+    taken: dict[str, set[str]] = {
+        "0.8.3": set(), "0.9.1": {"memballoon"}, "0.9.2": {"memballoon"}, "0.9.11": {"memballoon", "controller"},
+    }
+    for oldest, devices in taken.items():
+        domain = parsed(replace(X86, oldest=oldest))
+        found = domain.find("devices")
+        assert found is not None and {device.tag for device in found} == devices, oldest
+        processor = domain.find("cpu")
+        if "controller" in devices:
+            assert processor is None
+        else:
+            assert processor is not None
+            assert (processor.get("match"), processor.get("mode"), processor.findtext("model")) == ("exact", None, "pentium2")
+
+
+def test_two_configs_of_a_guest_are_told_apart_by_their_description() -> None:
+    assert ElementTree.fromstring(domain_xml(X86, "a", UUID, "one <of> two")).findtext("description") == "one <of> two"

@@ -9,35 +9,47 @@ KNOWN_AARCH64, with the comments beside them, are its reading.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import struct
+import time
+from typing import Union
 
 import pytest
 
 from migration_lab import guest
-from migration_lab.guest import aarch64, x86_64
+from migration_lab.guest import aarch64, pattern, x86_64
 
+GENERATORS = {"aarch64": aarch64, "x86_64": x86_64}
 ARCHITECTURES = ["x86_64", "aarch64"]
 MIB = 1024 * 1024
 PAGE = 4096
+
+# The guests under test fill less than the real ones, which takes these processors too long.
+SMALL = 1024
+FILLING = 1000  # more instructions than that takes
 
 # op0<0> op1 CRn CRm op2, as objdump reads them in KNOWN_AARCH64
 SYSTEM_REGISTERS = {0x5F00: "cntfrq", 0x5F18: "cntv_tval", 0x5F19: "cntv_ctl", 0x4600: "vbar"}
 
 
 class Memory:
-    """Guest-physical memory that remembers which bytes were written by the guest."""
+    """Guest-physical memory that remembers what the guest wrote, in order: addresses and sizes."""
 
     def __init__(self, address: int, content: bytes) -> None:
         self.bytes = {address + offset: value for offset, value in enumerate(content)}
-        self.written: set[int] = set()
+        self.stores: list[tuple[int, int]] = []
 
     def read(self, address: int, size: int) -> int:
         return int.from_bytes(bytes(self.bytes.get(address + offset, 0) for offset in range(size)), "little")
 
     def write(self, address: int, size: int, value: int) -> None:
+        self.stores.append((address, size))
         for offset, byte in enumerate(value.to_bytes(size, "little")):
             self.bytes[address + offset] = byte
-            self.written.add(address + offset)
+
+    @property
+    def written(self) -> set[int]:
+        return {address + offset for address, size in self.stores for offset in range(size)}
 
 
 class X86:
@@ -47,9 +59,10 @@ class X86:
         header = struct.unpack("<8I", image[:32])
         self.memory = Memory(header[4], image)
         self.ip = header[7]
-        self.eax = self.esp = self.cs = 0
-        self.carry = False
-        self.interrupts = True  # as bad as it gets: the guest has to turn them off itself
+        self.eax = self.esp = self.edi = self.cs = 0
+        self.carry = self.equal = False
+        self.backwards = True  # as bad as it gets: the guest has to clear the direction flag itself
+        self.interrupts = True  # likewise
         self.segments: dict[int, int] = {}
         self.tables: dict[str, tuple[int, int]] = {}
         self.ports: list[tuple[int, int]] = []
@@ -59,7 +72,7 @@ class X86:
         self.ip += size
         return value - (1 << 8 * size) if signed and value >> (8 * size - 1) else value
 
-    def run(self, limit: int = 200) -> None:
+    def run(self, limit: int = 200 + FILLING) -> None:
         """Run until the processor halts."""
         for _ in range(limit):
             if self.step() == "hlt":
@@ -78,6 +91,22 @@ class X86:
             self.eax = self.fetch(4)
         elif opcode == 0xBC:  # mov esp, imm32
             self.esp = self.fetch(4)
+        elif opcode == 0xBF:  # mov edi, imm32
+            self.edi = self.fetch(4)
+        elif opcode == 0x05:  # add eax, imm32
+            self.eax = self.eax + self.fetch(4) & 0xFFFFFFFF
+        elif opcode == 0xFC:  # cld
+            self.backwards = False
+        elif opcode == 0xAB:  # stosd
+            assert 0 in self.segments, "it stores through es"
+            self.memory.write(self.edi, 4, self.eax)
+            self.edi += -4 if self.backwards else 4
+        elif opcode == 0x81:  # cmp edi, imm32: ModRM 11 /7 111
+            assert self.fetch(1) == 0b11_111_111
+            self.equal = self.edi == self.fetch(4)
+        elif opcode == 0x75:  # jne rel8
+            distance = self.fetch(1, signed=True)
+            self.ip += 0 if self.equal else distance
         elif opcode == 0xE6:  # out imm8, al
             self.ports.append((self.fetch(1), self.eax & 0xFF))
         elif opcode == 0xEB:  # jmp rel8
@@ -136,7 +165,7 @@ class Aarch64:
         self.stores: list[tuple[int, int, int]] = []
         self.armed: list[int] = []
 
-    def run(self, limit: int = 200) -> None:
+    def run(self, limit: int = 200 + FILLING) -> None:
         """Run until the processor waits for an interrupt."""
         for _ in range(limit):
             if self.step() == "wfi":
@@ -164,6 +193,10 @@ class Aarch64:
             self.x[d] = self.x[d] & ~(0xFFFF << half) | imm16 << half
         elif word >> 22 == 0b1001000100:  # add, 64-bit, immediate, not shifted
             self.x[d] = self.x[n] + imm12 & (1 << 64) - 1
+        elif word >> 22 == 0b1101000100:  # sub, likewise
+            self.x[d] = self.x[n] - imm12 & (1 << 64) - 1
+        elif word >> 21 == 0b00001011000 and imm12 & 63 == 0:  # add, 32-bit, registers, not shifted
+            self.x[d] = self.x[n] + self.x[m] & 0xFFFFFFFF
         elif word >> 21 == 0b10011010110 and word >> 10 & 63 == 2:  # udiv, 64-bit
             self.x[d] = self.x[n] // self.x[m]
         elif word >> 22 == 0b1111100101:  # ldr, 64-bit, unsigned offset
@@ -181,6 +214,9 @@ class Aarch64:
         elif word >> 24 == 0b00110110:  # tbz, bits 0 to 31
             if not self.x[d] >> (word >> 19 & 31) & 1:
                 self.pc = here + 4 * self.signed(word >> 5, 14)
+        elif word >> 24 == 0b10110101:  # cbnz, 64-bit
+            if self.x[d]:
+                self.pc = here + 4 * self.signed(word >> 5, 19)
         elif word & 0x9F000000 == 0x10000000:  # adr
             self.x[d] = here + (self.signed(word >> 5, 19) << 2 | word >> 29 & 3)
         else:
@@ -204,16 +240,28 @@ class Aarch64:
         self.run()
 
 
-def started_x86() -> X86:
-    machine = X86(guest.build("x86_64").image)
-    machine.run()
+def image(arch: str, pattern_size: int = SMALL) -> bytes:
+    """A guest's image, but with a pattern of this size."""
+    built = guest.build(arch)
+    return GENERATORS[arch].image(
+        guest.MAGIC, built.magic_address, built.counter_address, guest.TICK_HZ, built.pattern_address, pattern_size
+    )
+
+
+def started_x86(pattern_size: int = SMALL) -> X86:
+    machine = X86(image("x86_64", pattern_size))
+    machine.run(200 + FILLING * pattern_size // SMALL)
     return machine
 
 
-def started_aarch64(address: int = aarch64.LOAD_ADDRESS) -> Aarch64:
-    machine = Aarch64(guest.build("aarch64").image, address)
-    machine.run()
+def started_aarch64(address: int = aarch64.LOAD_ADDRESS, pattern_size: int = SMALL) -> Aarch64:
+    machine = Aarch64(image("aarch64", pattern_size), address)
+    machine.run(200 + FILLING * pattern_size // SMALL)
     return machine
+
+
+def started(arch: str, pattern_size: int = SMALL) -> Union[X86, Aarch64]:
+    return started_x86(pattern_size) if arch == "x86_64" else started_aarch64(pattern_size=pattern_size)
 
 
 # --- both guests
@@ -249,6 +297,70 @@ def test_the_status_page_is_in_the_first_16_mib_of_ram_and_apart_from_the_image(
     assert built.ram_base <= built.magic_address <= built.ram_base + 16 * MIB - PAGE
     # QEMU places the multiboot structures right after the image: leave it some pages.
     assert built.load_address + len(built.image) + 16 * PAGE < built.magic_address
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_pattern_is_8_mib_between_the_status_page_and_the_end_of_ram(arch: str) -> None:
+    built = guest.build(arch)
+    assert built.pattern_size == 8 * MIB
+    assert built.pattern_address % MIB == 0
+    assert built.magic_address + 2 * PAGE <= built.pattern_address, "the x86 stack is in the second page"
+    assert built.pattern_address + built.pattern_size <= built.ram_base + 16 * MIB - MIB, "firmware has its tables there"
+    assert built.pattern_size % (4 * pattern.WORDS_A_ROUND) == 0, "or the guest would miss the end"
+
+
+def expected_words(size: int) -> list[int]:
+    words = [pattern.FIRST_WORD]
+    while len(words) < size // 4:
+        words.append((words[-1] + pattern.STEP) % 2**32)
+    return words
+
+
+def test_no_two_words_of_the_pattern_are_equal() -> None:
+    words = expected_words(8 * MIB)
+    assert len(set(words)) == 2 * MIB
+    assert not any(len(set(struct.pack("<I", word))) == 1 for word in words[:1024]), "nor is it one repeated byte"
+
+
+def test_pattern_digest_is_that_of_the_words_and_quick() -> None:
+    pattern.digest.cache_clear()
+    begin = time.process_time()
+    found = guest.pattern_digest(guest.build("x86_64"))
+    assert time.process_time() - begin < 1
+    words = expected_words(8 * MIB)
+    assert found == hashlib.sha1(struct.pack(f"<{len(words)}I", *words)).hexdigest()
+    begin = time.process_time()
+    assert guest.pattern_digest(guest.build("aarch64")) == found
+    assert time.process_time() - begin < 0.05, "remembered"
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_guest_writes_the_pattern_once_before_the_counter_and_the_magic(arch: str) -> None:
+    built = guest.build(arch)
+    machine = started(arch)
+    end = built.pattern_address + SMALL
+    stores = [store for store in machine.memory.stores if store[0] >= built.ram_base]
+    assert stores[:SMALL // 4] == [(address, 4) for address in range(built.pattern_address, end, 4)]
+    assert {address for address, _ in stores[SMALL // 4:]} <= set(range(built.magic_address, built.magic_address + 16))
+    assert stores[-1][0] == built.magic_address
+    assert [machine.memory.read(address, 4) for address in range(built.pattern_address, end, 4)] == expected_words(SMALL)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_guest_differs_from_one_with_less_pattern_in_one_number(arch: str) -> None:
+    """What is shown here of a small pattern holds for the real one."""
+    size = 64 * 1024  # as many instructions as for the real one load this number into a register
+    machine = started(arch, size)
+    begin = guest.build(arch).pattern_address
+    found = struct.pack(f"<{size // 4}I", *(machine.memory.read(begin + offset, 4) for offset in range(0, size, 4)))
+    assert hashlib.sha1(found).hexdigest() == pattern.digest(size)
+    if arch == "x86_64":  # cmp edi, <end>
+        small_number, number = (b"\x81\xff" + struct.pack("<I", begin + each) for each in (size, guest.PATTERN_SIZE))
+    else:  # movk x3, #<size>, lsl #16
+        small_number, number = (struct.pack("<I", 0xF2A00003 | each >> 16 << 5) for each in (size, guest.PATTERN_SIZE))
+    small = image(arch, size)
+    assert small.count(small_number) == 1
+    assert small.replace(small_number, number) == guest.build(arch).image
 
 
 def test_the_magic_is_eight_bytes_that_memory_does_not_hold_by_chance() -> None:
@@ -330,7 +442,7 @@ def test_x86_programs_interrupt_controllers_and_timer() -> None:
 
 def test_x86_shows_magic_and_zero_before_the_first_tick() -> None:
     built = guest.build("x86_64")
-    machine = X86(built.image)
+    machine = X86(image("x86_64"))
     machine.memory.write(built.counter_address, 8, 2**64 - 1)  # what a reset may leave behind
     machine.run()
     assert machine.memory.read(built.magic_address, 8).to_bytes(8, "little") == guest.MAGIC
@@ -388,14 +500,15 @@ def test_x86_halts_for_good_on_an_exception(vector: int) -> None:
         machine.run()  # an NMI ends the halt; the guest halts again
 
 
-def test_x86_writes_only_to_its_two_status_fields_and_its_stack() -> None:
+def test_x86_writes_only_its_pattern_its_two_status_fields_and_its_stack() -> None:
     built = guest.build("x86_64")
     machine = started_x86()
     for vector in (0x20, 0x27, 0x20):
         machine.interrupt(vector)
     fields = set(range(built.magic_address, built.magic_address + 16))
     stack = set(range(built.magic_address + PAGE, built.magic_address + 2 * PAGE))
-    assert fields <= machine.memory.written <= fields | stack
+    filled = set(range(built.pattern_address, built.pattern_address + SMALL))
+    assert fields | filled <= machine.memory.written <= fields | filled | stack
 
 
 # --- aarch64: header
@@ -421,7 +534,7 @@ def test_aarch64_image_header() -> None:
 def test_aarch64_sets_up_the_interrupt_controller_and_the_timer() -> None:
     machine = started_aarch64()
     assert machine.masked == 0xF, "debug, SError, IRQ and FIQ"
-    gic = {address: value for address, size, value in machine.stores if size == 4}
+    gic = {address: value for address, size, value in machine.stores if address < aarch64.RAM_BASE}
     assert gic == {
         0x08000100: 1 << 27,  # GICD_ISENABLER0: the virtual timer's interrupt
         0x08000000: 1,  # GICD_CTLR
@@ -470,7 +583,7 @@ def test_aarch64_counter_lives_in_memory_and_is_64_bits_wide() -> None:
 @pytest.mark.parametrize("frequency", [24_000_000, 62_500_000, 1_000_000_000])
 def test_aarch64_takes_the_period_from_the_timer_frequency(frequency: int) -> None:
     built = guest.build("aarch64")
-    machine = Aarch64(built.image, built.load_address, frequency)
+    machine = Aarch64(image("aarch64"), built.load_address, frequency)
     machine.run()
     assert machine.armed == [frequency // guest.TICK_HZ]
 
@@ -503,6 +616,12 @@ KNOWN_X86 = [
     (x86_64.HLT, "f4"),
     (x86_64.mov_al(0x34), "b0 34"),  # mov al,0x34
     (x86_64.mov_eax(0x10), "b8 10 00 00 00"),  # mov eax,0x10
+    (x86_64.CLD, "fc"),
+    (x86_64.STOSD, "ab"),  # stos DWORD PTR es:[edi],eax
+    (x86_64.mov_edi(0x400000), "bf 00 00 40 00"),  # mov edi,0x400000
+    (x86_64.add_eax(0x9E3779B1), "05 b1 79 37 9e"),  # add eax,0x9e3779b1
+    (x86_64.cmp_edi(0xC00000), "81 ff 00 00 c0 00"),  # cmp edi,0xc00000
+    (x86_64.jne_back(0x36), "75 c8"),  # at 0x100249: jne 0x100213
     (x86_64.mov_esp(0x202000), "bc 00 20 20 00"),  # mov esp,0x202000
     (x86_64.mov_segment_eax("es"), "8e c0"),
     (x86_64.mov_segment_eax("ss"), "8e d0"),
@@ -531,6 +650,9 @@ KNOWN_AARCH64 = [
     (aarch64.movk(3, 0x3142, 48), 0xF2E62843),  # movk x3, #0x3142, lsl #48
     (aarch64.adr(3, -0x44), 0x10FFFDE3),  # at 0x40080044: adr x3, 0x40080000
     (aarch64.add(3, 3, 1), 0x91000463),  # add x3, x3, #0x1
+    (aarch64.add_w(5, 5, 6), 0x0B0600A5),  # add w5, w5, w6
+    (aarch64.sub(3, 3, 0x20), 0xD1008063),  # sub x3, x3, #0x20
+    (aarch64.cbnz(3, -18), 0xB5FFFDC3),  # at 0x400800e8: cbnz x3, 0x400800a0
     (aarch64.udiv(2, 2, 3), 0x9AC30842),  # udiv x2, x2, x3
     (aarch64.ldr(3, 1, 8), 0xF9400423),  # ldr x3, [x1, #8]
     (aarch64.str_(3, 1, 8), 0xF9000423),  # str x3, [x1, #8]

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import struct
 
+from .pattern import FIRST_WORD, STEP, WORDS_A_ROUND
+
 RAM_BASE = 0x40000000
 TEXT_OFFSET = 0x80000
 LOAD_ADDRESS = RAM_BASE + TEXT_OFFSET
@@ -74,6 +76,16 @@ def add(register: int, source: int, value: int) -> int:
     return 0x91000000 | value << 10 | source << 5 | register
 
 
+def add_w(register: int, source: int, other: int) -> int:
+    """add w<register>, w<source>, w<other>"""
+    return 0x0B000000 | other << 16 | source << 5 | register
+
+
+def sub(register: int, source: int, value: int) -> int:
+    """sub x<register>, x<source>, #value"""
+    return 0xD1000000 | value << 10 | source << 5 | register
+
+
 def udiv(register: int, dividend: int, divisor: int) -> int:
     """udiv x<register>, x<dividend>, x<divisor>"""
     return 0x9AC00800 | divisor << 16 | dividend << 5 | register
@@ -114,6 +126,11 @@ def tbz(register: int, bit: int, instructions: int) -> int:
     return 0x36000000 | bit << 19 | (instructions & 0x3FFF) << 5 | register
 
 
+def cbnz(register: int, instructions: int) -> int:
+    """cbnz x<register>, to an instruction that is so many instructions away"""
+    return 0xB5000000 | (instructions & 0x7FFFF) << 5 | register
+
+
 def mov_64(register: int, value: int) -> list[int]:
     """Load a 64-bit value: movz for the lowest 16 bits, movk for each of the others that is not zero."""
     words = [movz(register, value & 0xFFFF)]
@@ -121,16 +138,20 @@ def mov_64(register: int, value: int) -> list[int]:
     return words
 
 
-def image(magic: bytes, magic_address: int, counter_address: int, tick_hz: int) -> bytes:
+def image(
+    magic: bytes, magic_address: int, counter_address: int, tick_hz: int, pattern_address: int, pattern_size: int
+) -> bytes:
     """Generate the image.
 
     Args:
-        magic: 8 bytes that the guest writes at ``magic_address`` when its counter is valid.
+        magic: 8 bytes that the guest writes at ``magic_address`` when its pattern is complete and its counter valid.
         magic_address: guest-physical address of the magic.
         counter_address: guest-physical address of the 64-bit counter, aligned and less than 32 KiB after the magic.
         tick_hz: ticks a second.
+        pattern_address: guest-physical address of the pattern.
+        pattern_size: bytes of the pattern, a multiple of ``4 * WORDS_A_ROUND``.
     """
-    base, period, scratch, timer = 1, 2, 3, 4  # register numbers
+    base, period, scratch, timer, word, step = range(1, 7)  # register numbers
     counter_offset = counter_address - magic_address
 
     code = [MSR_DAIFSET_ALL]
@@ -143,6 +164,15 @@ def image(magic: bytes, magic_address: int, counter_address: int, tick_hz: int) 
     code += mov_64(base, GIC_CPU_INTERFACE)
     code += [*mov_64(scratch, 0xFF), str_w(scratch, base, _GICC_PMR)]
     code += [*mov_64(scratch, 1), str_w(scratch, base, _GICC_CTLR)]
+
+    # The pattern; scratch holds the number of bytes to go.
+    code += [*mov_64(base, pattern_address), *mov_64(scratch, pattern_size)]
+    code += [*mov_64(word, FIRST_WORD), *mov_64(step, STEP)]
+    fill: list[int] = []
+    for number in range(WORDS_A_ROUND):
+        fill += [str_w(word, base, 4 * number), add_w(word, word, step)]
+    fill += [add(base, base, 4 * WORDS_A_ROUND), sub(scratch, scratch, 4 * WORDS_A_ROUND)]
+    code += [*fill, cbnz(scratch, -len(fill))]
 
     # period = timer frequency / tick_hz
     code += [mrs(period, CNTFRQ_EL0), *mov_64(scratch, tick_hz), udiv(period, period, scratch)]

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import struct
 
+from .pattern import FIRST_WORD, STEP, WORDS_A_ROUND
+
 RAM_BASE = 0
 LOAD_ADDRESS = 0x100000
 
@@ -47,6 +49,8 @@ _SEGMENT_REGISTERS = {"es": 0, "ss": 2, "ds": 3, "fs": 4, "gs": 5}
 CLI = b"\xfa"
 STI = b"\xfb"
 HLT = b"\xf4"
+CLD = b"\xfc"
+STOSD = b"\xab"  # mov dword ptr es:[edi], eax; add edi, 4
 
 
 def mov_al(value: int) -> bytes:
@@ -62,6 +66,21 @@ def mov_eax(value: int) -> bytes:
 def mov_esp(value: int) -> bytes:
     """mov esp, imm32"""
     return struct.pack("<BI", 0xBC, value)
+
+
+def mov_edi(value: int) -> bytes:
+    """mov edi, imm32"""
+    return struct.pack("<BI", 0xBF, value)
+
+
+def add_eax(value: int) -> bytes:
+    """add eax, imm32"""
+    return struct.pack("<BI", 0x05, value)
+
+
+def cmp_edi(value: int) -> bytes:
+    """cmp edi, imm32"""
+    return struct.pack("<BBI", 0x81, 0xFF, value)
 
 
 def mov_segment_eax(register: str) -> bytes:
@@ -112,6 +131,11 @@ def jmp_back(distance: int) -> bytes:
     return struct.pack("<Bb", 0xEB, -distance - 2)
 
 
+def jne_back(distance: int) -> bytes:
+    """jne rel8, to ``distance`` bytes before this instruction"""
+    return struct.pack("<Bb", 0x75, -distance - 2)
+
+
 _JMP_NEAR_SIZE = 5
 
 
@@ -141,14 +165,18 @@ def pit_divisor(tick_hz: int) -> int:
     return round(PIT_HZ / tick_hz)
 
 
-def image(magic: bytes, magic_address: int, counter_address: int, tick_hz: int) -> bytes:
+def image(
+    magic: bytes, magic_address: int, counter_address: int, tick_hz: int, pattern_address: int, pattern_size: int
+) -> bytes:
     """Generate the image.
 
     Args:
-        magic: 8 bytes that the guest writes at ``magic_address`` when its counter is valid.
+        magic: 8 bytes that the guest writes at ``magic_address`` when its pattern is complete and its counter valid.
         magic_address: guest-physical address of the magic, at the start of a page; the page after it is the stack.
         counter_address: guest-physical address of the 64-bit counter.
         tick_hz: ticks a second; at least 19, the PIT's lowest rate.
+        pattern_address: guest-physical address of the pattern.
+        pattern_size: bytes of the pattern, a multiple of ``4 * WORDS_A_ROUND``.
     """
     stack_top = magic_address + _STACK_TOP_FROM_STATUS
     body = bytearray()
@@ -190,6 +218,12 @@ def image(magic: bytes, magic_address: int, counter_address: int, tick_hz: int) 
     place(jmp_far(CODE_SELECTOR, here() + _JMP_FAR_SIZE))  # to the next instruction: loads cs
     place(mov_eax(DATA_SELECTOR) + b"".join(mov_segment_eax(register) for register in _SEGMENT_REGISTERS))
     place(lidt(idt_register))
+
+    # The pattern, before the timer is set up: otherwise a tick is due by the time the guest begins to count.
+    place(CLD + mov_edi(pattern_address) + mov_eax(FIRST_WORD))
+    fill = place((STOSD + add_eax(STEP)) * WORDS_A_ROUND)
+    place(cmp_edi(pattern_address + pattern_size))
+    place(jne_back(here() - fill))
 
     # Both PICs: initialise, cascaded on IRQ 2, vectors after the exceptions; then mask everything but IRQ 0.
     place(mov_al(0x11) + out_al(_PIC1_COMMAND) + out_al(_PIC2_COMMAND))  # ICW1: edge-triggered, cascade, ICW4 follows
