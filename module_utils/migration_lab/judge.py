@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from .model import Case, Verdict
+from .model import Case, State, Verdict
 from .oracle import expect
 
 # The ten checks of libvirt-tck, in its order; their position is their number.
@@ -21,6 +21,18 @@ CANONICAL_CHECKS = (
     "target-active",
     "target-persistent",
     "target-state",
+)
+
+# What the lab checks beyond them; they come after the ten, those that a case has something to say on.
+FURTHER_CHECKS = (
+    "protocol",
+    "guest-continuity",
+    "guest-memory",
+    "single-copy",
+    "target-config",
+    "source-intact",
+    "daemons-alive",
+    "no-leftovers",
 )
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not-run"
@@ -52,9 +64,37 @@ class Sight:
         return f"{kind}, {self.state if self.active else 'inactive'}"
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A QEMU process of the guest on one machine: its counter when the migration call had returned, and by how much it grew
+    while it was watched (``None``: the guest's memory was not there to be read)."""
+
+    machine: str
+    counter: Optional[int]
+    moved: Optional[int]
+
+
+@dataclass(frozen=True)
+class Survival:
+    """What was seen of the guest itself, where it must be after the migration.
+
+    ``before`` and ``after`` are its counter (None: its memory was not there), ``pattern`` whether the pattern in its memory
+    is whole (None: not read), ``copies`` all its QEMU processes.
+    """
+
+    before: int
+    after: Optional[int]
+    pattern: Optional[bool]
+    copies: tuple[Copy, ...]
+
+
 @dataclass
 class Observation:
-    """What was seen of one case. ``None`` means: not reached, or not needed."""
+    """What was seen of one case. ``None`` means: not reached, or not needed.
+
+    ``protocol`` is the migration protocol that the tap saw on the target: ``v2``, ``v3``, ``v3-params``, or empty when no
+    Prepare came by. ``target_config`` is whose config the target has: ``own``, ``guest``, ``another`` or ``absent``.
+    """
 
     source_defined: Optional[Outcome] = None
     source_started: Optional[Outcome] = None
@@ -63,6 +103,9 @@ class Observation:
     migrated: Optional[Outcome] = None
     source_after: Optional[Sight] = None
     target_after: Optional[Sight] = None
+    protocol: Optional[str] = None
+    survival: Optional[Survival] = None
+    target_config: Optional[str] = None
     leftovers: Optional[list[str]] = None
     daemon_deaths: list[str] = field(default_factory=list)
     lab_error: str = ""
@@ -80,12 +123,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The ten canonical checks, further ones, the verdict, and in a sentence why it is not a pass."""
+    """The ten canonical checks, further ones, the verdict, and in a sentence why it is not a pass.
+
+    ``rule`` says what judged a case that is no pass, ``deviation`` names the ledger's entry that explains it.
+    """
 
     checks: list[Check]
     further: list[Check]
     verdict: Verdict
     reason: str = ""
+    rule: str = ""
+    deviation: str = ""
 
     def to_data(self) -> dict[str, Any]:
         """The judgement as the journal keeps it; checks are numbered from 1."""
@@ -99,6 +147,8 @@ class Judgement:
         return {
             "verdict": self.verdict.value,
             "reason": self.reason,
+            "rule": self.rule,
+            "deviation": self.deviation,
             "checks": rows(self.checks, 1),
             "further": rows(self.further, len(self.checks) + 1),
         }
@@ -127,9 +177,11 @@ class _Sheet:
             self.stopped = self.stopped or f"{name} failed"
 
 
-def judge(case: Case, seen: Observation) -> Judgement:
+def judge(case: Case, seen: Observation, protocol: str = "", replaces_config: bool = True) -> Judgement:
     """Judge one case.
 
+    :param protocol: the protocol that the oracle expects, where the tap was there to see which one ran.
+    :param replaces_config: what the oracle says of these versions; where they need not, a config may also be kept.
     :returns: ten canonical checks (those that could not be run are recorded as such), the further checks that apply,
         and the verdict: ``fail`` when a check failed, else ``error`` when the lab failed, else ``pass``.
     """
@@ -137,10 +189,7 @@ def judge(case: Case, seen: Observation) -> Judgement:
     _judge_before(sheet, case, seen)
     sheet.add_call("migrated", "success", seen.migrated)
     _judge_after(sheet, case, seen)
-
-    further = []
-    if seen.migrated is not None and not seen.migrated.ok:
-        further.append(_source_intact(case, seen))
+    further = _judge_further(case, seen, protocol, replaces_config) if seen.migrated is not None else []
     if seen.daemon_deaths:
         further.append(Check("daemons-alive", FAIL, "alive", "; ".join(seen.daemon_deaths)))
     if seen.leftovers is not None:
@@ -150,12 +199,12 @@ def judge(case: Case, seen: Observation) -> Judgement:
     failed = [check for check in sheet.checks + further if check.result == FAIL]
     if failed:
         first = failed[0]
-        verdict, reason = Verdict.FAIL, f"{first.name}: expected {first.expected}, got {first.got}"
-    elif seen.lab_error or any(check.result == NOT_RUN for check in sheet.checks):
-        verdict, reason = Verdict.ERROR, seen.lab_error or "a check was not run and nothing says why"
-    else:
-        verdict, reason = Verdict.PASS, ""
-    return Judgement(sheet.checks, further, verdict, reason)
+        reason = f"{first.name}: expected {first.expected}, got {first.got}"
+        return Judgement(sheet.checks, further, Verdict.FAIL, reason, rule=f"check {reason}")
+    if seen.lab_error or any(check.result == NOT_RUN for check in sheet.checks):
+        reason = seen.lab_error or "a check was not run and nothing says why"
+        return Judgement(sheet.checks, further, Verdict.ERROR, reason, rule="no check failed, but not all were obtained")
+    return Judgement(sheet.checks, further, Verdict.PASS)
 
 
 def _judge_before(sheet: _Sheet, case: Case, seen: Observation) -> None:
@@ -200,6 +249,53 @@ def _judge_after(sheet: _Sheet, case: Case, seen: Observation) -> None:
 
 def _got(sight: Optional[Sight], words: Any) -> Optional[str]:
     return None if sight is None else words(sight)
+
+
+def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config: bool) -> list[Check]:
+    """The checks of what libvirt-tck does not look at, of a migration that was called."""
+    assert seen.migrated is not None
+    further = []
+    # A migration that was refused before the target was asked to prepare has used no protocol yet.
+    if protocol and seen.protocol is not None and (seen.protocol or seen.migrated.ok):
+        passed = seen.protocol.partition("-")[0] == protocol
+        further.append(Check("protocol", PASS if passed else FAIL, protocol, seen.protocol or "none seen"))
+    if seen.survival is not None:
+        further += _survival(case, seen.survival, migrated=seen.migrated.ok)
+    if seen.migrated.ok and seen.target_config is not None:
+        expected = expect(case).target_config
+        words = {"own": "kept", "guest": "replaced" if case.scenario.target_config else "made"}
+        got = words.get(seen.target_config, seen.target_config)
+        if expected == "replaced" and not replaces_config:
+            expected = "kept or replaced"
+        passed = got in expected.split(" or ")
+        further.append(Check("target-config", PASS if passed else FAIL, expected, got))
+    if not seen.migrated.ok:
+        further.append(_source_intact(case, seen))
+    return further
+
+
+def _survival(case: Case, guest: Survival, migrated: bool) -> list[Check]:
+    """Whether the guest itself went on, whole, and only once."""
+    state = expect(case).target_state if migrated else case.scenario.state
+    where = "target" if migrated else "source"
+    there = [copy for copy in guest.copies if copy.machine == where]
+    moved = max((copy.moved or 0 for copy in there), default=0)
+    runs = state is State.RUNNING
+    # With the flag `paused` a running guest goes on until it is stopped, so its counter may have grown before it stood still.
+    ran = runs or case.scenario.state is State.RUNNING
+    expected = f"{'from ' if ran else ''}{guest.before}{' on' if ran else ''}, {'counting' if runs else 'standing'}"
+    if guest.after is None:
+        went_on, got = False, "no counter in its memory"
+    else:
+        went_on = (guest.after >= guest.before if ran else guest.after == guest.before) and bool(moved) == runs
+        got = f"{guest.after}, {'counting' if moved else 'standing'}"
+    checks = [Check("guest-continuity", PASS if went_on else FAIL, expected, got)]
+    if guest.pattern is not None:
+        checks.append(Check("guest-memory", PASS if guest.pattern else FAIL, "whole", "whole" if guest.pattern else "damaged"))
+    running = [copy.machine for copy in guest.copies if copy.moved]
+    one = "at most one running copy"
+    checks.append(Check("single-copy", PASS if len(running) < 2 else FAIL, one, f"running on {' and '.join(running) or 'none'}"))
+    return checks
 
 
 def _source_intact(case: Case, seen: Observation) -> Check:

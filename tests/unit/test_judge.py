@@ -7,8 +7,22 @@ from collections.abc import Callable
 
 import pytest
 
-from migration_lab.judge import CANONICAL_CHECKS, FAIL, NOT_RUN, PASS, Check, Judgement, Observation, Outcome, Sight, judge
-from migration_lab.model import Case, Verdict
+from migration_lab.judge import (
+    CANONICAL_CHECKS,
+    FAIL,
+    FURTHER_CHECKS,
+    NOT_RUN,
+    PASS,
+    Check,
+    Copy,
+    Judgement,
+    Observation,
+    Outcome,
+    Sight,
+    Survival,
+    judge,
+)
+from migration_lab.model import Case, FlagSet, Method, Verdict
 from migration_lab.oracle import expect
 from synthetic_run import BY_ID, CASES, as_expected, lab_error, left_over, refused
 
@@ -22,6 +36,10 @@ MOVED = BY_ID["p2p/persistent-running-dst/undefine-source"]
 KEPT = BY_ID["normal/persistent-running-dst/none"]
 # Nothing persistent anywhere.
 TRANSIENT = BY_ID["tunnelled/transient-paused/none"]
+# The same, running before.
+RUNS = BY_ID["tunnelled/transient-running/none"]
+# A running guest that must arrive paused: only profile tck has such cases.
+STOPPED = Case(1, Method.P2P, RUNS.scenario, FlagSet("paused", ("paused",)))
 # No config before, one after.
 PERSISTED = BY_ID["normal/transient-running/persist-dest"]
 
@@ -318,3 +336,214 @@ def test_journals_form_numbers_all_checks() -> None:
 )
 def test_sight_in_words(sight: Sight, words: str) -> None:
     assert str(sight) == words
+
+
+# The rule of a verdict
+
+
+def test_rule_names_the_check_that_judged() -> None:
+    assert judge(KEPT, as_expected(KEPT)).rule == ""
+    seen = as_expected(KEPT)
+    refused("no route to host")(KEPT, seen)
+    judgement = judge(KEPT, seen)
+    assert judgement.rule == "check migrated: expected success, got no route to host" and judgement.deviation == ""
+    assert judge(KEPT, Observation(lab_error="no agent")).rule.startswith("no check failed")
+
+
+# Further checks
+
+
+def verdicts(judgement: Judgement) -> dict[str, str]:
+    """The further checks but the one on leftovers, by name: result and what was got."""
+    return {check.name: f"{check.result}: {check.got}" for check in judgement.further if check.name != "no-leftovers"}
+
+
+def test_further_checks_come_in_their_order_after_the_ten() -> None:
+    seen = as_expected(KEPT)
+    refused("no route to host")(KEPT, seen)
+    seen.protocol, seen.survival = "v3", Survival(7, 9, True, (Copy("source", 8, 3),))
+    seen.daemon_deaths, seen.leftovers = ["the daemon on the target died"], []
+    failed = judge(KEPT, seen, "v3")
+    seen = as_expected(KEPT)
+    seen.protocol, seen.survival, seen.target_config = "v3", Survival(7, 9, True, (Copy("target", 8, 3),)), "own"
+    passed = judge(KEPT, seen, "v3")
+    for judgement in (failed, passed):
+        names = [check.name for check in judgement.further]
+        assert names == sorted(names, key=FURTHER_CHECKS.index)
+        assert [row["number"] for row in judgement.to_data()["further"]] == list(range(11, 11 + len(names)))
+    assert {check.name for judgement in (failed, passed) for check in judgement.further} == set(FURTHER_CHECKS)
+    assert passed.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("expected", "seen", "result"),
+    [
+        ("v2", "v2", "pass: v2"),
+        ("v3", "v3", "pass: v3"),
+        ("v3", "v3-params", "pass: v3-params"),
+        ("v2", "v3", "fail: v3"),
+        ("v2", "v3-params", "fail: v3-params"),
+        ("v3", "v2", "fail: v2"),
+        ("v2", "v1", "fail: v1"),
+        ("v3", "", "fail: none seen"),
+        ("v3", None, None),
+        ("", "v3", None),
+    ],
+)
+@pytest.mark.parametrize("migrated", [True, False])
+def test_protocol_is_the_one_that_the_versions_must_use(
+    expected: str, seen: str | None, result: str | None, migrated: bool
+) -> None:
+    observation = as_expected(KEPT)
+    if not migrated:
+        refused("operation failed")(KEPT, observation)
+        # Refused before the target was asked to prepare: there is nothing to compare.
+        result = None if seen == "" else result
+    observation.protocol = seen
+    judgement = judge(KEPT, observation, expected)
+    assert verdicts(judgement).get("protocol") == result
+    assert (judgement.verdict is Verdict.PASS) == (migrated and (result is None or result.startswith("pass")))
+    if result:
+        check = further(judgement, "protocol")
+        assert check and check.expected == expected
+
+
+def test_protocol_of_a_migration_that_was_never_called_is_not_judged() -> None:
+    assert further(judge(KEPT, Observation(lab_error="no agent", protocol=""), "v3"), "protocol") is None
+
+
+def copies(**moved: int | None) -> tuple[Copy, ...]:
+    """A process of the guest on each machine, and how far its counter came."""
+    return tuple(Copy(machine, None if by is None else 30, by) for machine, by in moved.items())
+
+
+@pytest.mark.parametrize(
+    ("case", "survival", "continuity", "memory", "single"),
+    [
+        # A running guest goes on from where it was.
+        (RUNS, Survival(20, 25, True, copies(target=3)), "pass: 25, counting", "pass: whole", "pass: running on target"),
+        (RUNS, Survival(20, 20, True, copies(target=3)), "pass: 20, counting", "pass: whole", "pass: running on target"),
+        (RUNS, Survival(20, 25, True, copies(source=0, target=3)), "pass: 25, counting", "pass: whole",
+         "pass: running on target"),
+        (RUNS, Survival(20, 3, True, copies(target=3)), "fail: 3, counting", "pass: whole", "pass: running on target"),
+        (RUNS, Survival(20, 25, True, copies(target=0)), "fail: 25, standing", "pass: whole", "pass: running on none"),
+        (RUNS, Survival(20, 25, None, copies(target=None)), "fail: 25, standing", None, "pass: running on none"),
+        (RUNS, Survival(20, 25, True, ()), "fail: 25, standing", "pass: whole", "pass: running on none"),
+        # A guest that counts only where it must not be has not gone on.
+        (RUNS, Survival(20, 25, True, copies(source=3, target=0)), "fail: 25, standing", "pass: whole",
+         "pass: running on source"),
+        # A paused one stands still, where it stood.
+        (TRANSIENT, Survival(20, 20, True, copies(target=0)), "pass: 20, standing", "pass: whole", "pass: running on none"),
+        (TRANSIENT, Survival(20, 21, True, copies(target=0)), "fail: 21, standing", "pass: whole", "pass: running on none"),
+        (TRANSIENT, Survival(20, 3, True, copies(target=0)), "fail: 3, standing", "pass: whole", "pass: running on none"),
+        (TRANSIENT, Survival(20, 25, True, copies(target=4)), "fail: 25, counting", "pass: whole", "pass: running on target"),
+        # A running one that must arrive paused may have counted on until it was stopped.
+        (STOPPED, Survival(20, 20, True, copies(target=0)), "pass: 20, standing", "pass: whole", "pass: running on none"),
+        (STOPPED, Survival(20, 25, True, copies(target=0)), "pass: 25, standing", "pass: whole", "pass: running on none"),
+        (STOPPED, Survival(20, 19, True, copies(target=0)), "fail: 19, standing", "pass: whole", "pass: running on none"),
+        (STOPPED, Survival(20, 25, True, copies(target=2)), "fail: 25, counting", "pass: whole", "pass: running on target"),
+        # Two copies that run, on two machines or on one.
+        (RUNS, Survival(20, 25, True, copies(source=3, target=3)), "pass: 25, counting", "pass: whole",
+         "fail: running on source and target"),
+        (RUNS, Survival(20, 25, True, (*copies(target=3), *copies(target=2))), "pass: 25, counting", "pass: whole",
+         "fail: running on target and target"),
+        (TRANSIENT, Survival(20, 20, True, copies(source=1, target=1)), "fail: 20, counting", "pass: whole",
+         "fail: running on source and target"),
+        # Memory that did not arrive, in part or at all.
+        (RUNS, Survival(20, 25, False, copies(target=3)), "pass: 25, counting", "fail: damaged", "pass: running on target"),
+        (RUNS, Survival(20, None, None, copies(target=None)), "fail: no counter in its memory", None, "pass: running on none"),
+        (TRANSIENT, Survival(20, None, None, copies(target=None)), "fail: no counter in its memory", None,
+         "pass: running on none"),
+    ],
+)
+def test_guest_itself_is_judged_where_it_must_be_after_the_migration(
+    case: Case, survival: Survival, continuity: str, memory: str | None, single: str
+) -> None:
+    seen = as_expected(case)
+    seen.survival = survival
+    judgement = judge(case, seen)
+    got = {"guest-continuity": continuity, "guest-memory": memory, "single-copy": single}
+    assert verdicts(judgement) == {name: result for name, result in got.items() if result}
+    failed = [name for name, result in got.items() if result and result.startswith("fail")]
+    assert judgement.verdict is (Verdict.FAIL if failed else Verdict.PASS)
+    assert results(judgement) == "p" * 10 and judgement.reason.partition(":")[0] == (failed[0] if failed else "")
+
+
+@pytest.mark.parametrize(
+    ("case", "survival", "continuity", "single"),
+    [
+        (RUNS, Survival(20, 25, True, copies(source=3)), "pass: 25, counting", "pass: running on source"),
+        (RUNS, Survival(20, 25, True, copies(source=0)), "fail: 25, standing", "pass: running on none"),
+        (RUNS, Survival(20, 25, True, copies(source=0, target=3)), "fail: 25, standing", "pass: running on target"),
+        (RUNS, Survival(20, 25, True, copies(source=3, target=3)), "pass: 25, counting", "fail: running on source and target"),
+        (TRANSIENT, Survival(20, 20, True, copies(source=0)), "pass: 20, standing", "pass: running on none"),
+        (TRANSIENT, Survival(20, 24, True, copies(source=4)), "fail: 24, counting", "pass: running on source"),
+        # The flag `paused` is about the target: where it stayed, the guest must run on.
+        (STOPPED, Survival(20, 25, True, copies(source=3)), "pass: 25, counting", "pass: running on source"),
+        (STOPPED, Survival(20, 25, True, copies(source=0)), "fail: 25, standing", "pass: running on none"),
+    ],
+)
+def test_guest_is_judged_on_the_source_after_a_failed_migration(
+    case: Case, survival: Survival, continuity: str, single: str
+) -> None:
+    seen = as_expected(case)
+    refused("operation failed")(case, seen)
+    seen.survival = survival
+    got = verdicts(judge(case, seen))
+    assert (got["guest-continuity"], got["single-copy"]) == (continuity, single)
+    assert got["source-intact"].startswith("pass"), "what libvirt says of it is another matter"
+
+
+def test_survival_says_what_was_expected() -> None:
+    for case, expected in ((RUNS, "from 20 on, counting"), (STOPPED, "from 20 on, standing"), (TRANSIENT, "20, standing")):
+        seen = as_expected(case)
+        seen.survival = Survival(20, 20, True, ())
+        check = further(judge(case, seen), "guest-continuity")
+        assert check and check.expected == expected
+
+
+# What the target has by its own word; the case says what it must have.
+@pytest.mark.parametrize(
+    ("case", "expected", "good"),
+    [
+        ("normal/persistent-running/none", "absent", "absent"),
+        ("normal/persistent-running-dst/none", "kept", "own"),
+        ("p2p/persistent-running/persist-dest", "made", "guest"),
+        ("tunnelled/persistent-running-dst/persist-dest", "replaced", "guest"),
+    ],
+)
+@pytest.mark.parametrize("config", ["absent", "own", "guest", "another"])
+def test_config_of_the_target(case: str, expected: str, good: str, config: str) -> None:
+    seen = as_expected(BY_ID[case])
+    seen.target_config = config
+    judgement = judge(BY_ID[case], seen)
+    check = further(judgement, "target-config")
+    assert check and check.expected == expected
+    assert (check.result, judgement.verdict) == ((PASS, Verdict.PASS) if config == good else (FAIL, Verdict.FAIL))
+    taken = "replaced" if case.split("/")[1].endswith("-dst") else "made"
+    assert check.got == {"own": "kept", "guest": taken}.get(config, config)
+
+
+@pytest.mark.parametrize(("config", "good"), [("own", True), ("guest", True), ("another", False), ("absent", False)])
+def test_config_of_the_target_may_be_kept_where_it_need_not_be_replaced(config: str, good: bool) -> None:
+    case = BY_ID["tunnelled/persistent-running-dst/persist-dest"]
+    seen = as_expected(case)
+    seen.target_config = config
+    check = further(judge(case, seen, replaces_config=False), "target-config")
+    assert check and check.expected == "kept or replaced" and (check.result == PASS) == good
+
+
+@pytest.mark.parametrize("case", ["normal/persistent-running/none", "normal/persistent-running-dst/none",
+                                  "p2p/persistent-running/persist-dest"])
+@pytest.mark.parametrize("config", ["absent", "own", "guest"])
+def test_all_other_configs_of_the_target_are_the_same_in_all_versions(case: str, config: str) -> None:
+    seen = as_expected(BY_ID[case])
+    seen.target_config = config
+    assert judge(BY_ID[case], seen, replaces_config=False) == judge(BY_ID[case], seen, replaces_config=True)
+
+
+def test_config_of_the_target_is_not_asked_after_a_failed_migration() -> None:
+    seen = as_expected(KEPT)
+    refused("operation failed")(KEPT, seen)
+    seen.target_config = "own"
+    assert further(judge(KEPT, seen), "target-config") is None
