@@ -12,6 +12,7 @@ description:
   - Detects, by trying, which OCI runtime can start a container here, and which limits a container may be given.
   - Some runtimes refuse some hosts. crun refuses hybrid v1/v2 cgroups; podman's default limits fail where root has no
     C(CAP_SYS_RESOURCE). A trial container with a one-program root tells.
+  - Roots of releases from before 2012 need a kernel that serves vsyscalls, 32-bit ones a kernel that runs IA32 programs.
 options:
   packages:
     description: Packages that a lab host needs. When some are missing, nothing else is looked at.
@@ -81,6 +82,14 @@ free_gib:
   type: float
 kvm:
   description: Whether there is a KVM device. Whether it works is for M(guest_acceleration) to find out.
+  returned: when no package is missing
+  type: bool
+vsyscall:
+  description: Whether the kernel serves vsyscalls, which 64-bit programs with a glibc before 2.14 make.
+  returned: when no package is missing
+  type: bool
+ia32:
+  description: Whether the kernel runs 32-bit x86 programs.
   returned: when no package is missing
   type: bool
 """

@@ -12,12 +12,13 @@ from .case_run import OPEN_LIMIT, Cell
 from .model import ROLES, LabError, format_version, parse_version
 
 
-def read_versions(cell: Cell, wait: float) -> dict[str, dict[str, str]]:
+def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "") -> dict[str, dict[str, str]]:
     """Ask the client library and both daemons for their versions, through an agent on the client machine.
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
+    :param arch: architecture of guests whose ``machine_type`` both hypervisors must know; empty to leave that out.
     :returns: by role: ``libvirt``, and ``python`` for the client, ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
-    :raises LabError: naming the machine that does not answer.
+    :raises LabError: naming the machine that does not answer, or does not know the machine type.
     """
     deadline = time.monotonic() + wait
     agent = AgentProcess(cell.client.exec, cell.client.python)
@@ -37,6 +38,8 @@ def read_versions(cell: Cell, wait: float) -> dict[str, dict[str, str]]:
                 "hypervisor": format_version(qemu),
                 "hostname": opened["hostname"],
             }
+            if arch:
+                _check_machine_type(agent, role, machine.name, arch, machine_type)
         return versions
     except (CallError, CallTimeout, AgentDied) as error:
         raise LabError(f"the daemons did not tell their versions: {error}") from error
@@ -60,14 +63,15 @@ def _open(agent: AgentProcess, role: str, name: str, uri: str, deadline: float) 
 def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[str, Mapping[str, str]], boundary: str) -> None:
     """Compare reported versions with the releases and classes that were asked for.
 
-    :param expected: by role: ``release``, ``libvirt`` (its version) and ``class`` (old or new).
+    :param expected: by role: ``release``, ``libvirt`` (its version), ``class`` (old or new) and, where the tap presents the
+        machine as an older one, ``ceiling`` (that version).
     :param boundary: the version that old is below and new is not.
     :raises LabError: naming every machine that is not what was asked for.
     """
     wrong = []
     for role in ROLES:
         seen, asked = versions[role]["libvirt"], expected[role]
-        is_new = parse_version(seen) >= parse_version(boundary)
+        is_new = parse_version(asked.get("ceiling") or seen) >= parse_version(boundary)
         if seen != asked["libvirt"]:
             wrong.append(f"the {role} reports libvirt {seen}, release {asked['release']} should be {asked['libvirt']}")
         elif is_new != (asked["class"] == "new"):
@@ -76,25 +80,13 @@ def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[
         raise LabError("; ".join(wrong) + "; rebuild the release's image, or correct the catalogue")
 
 
-def check_machine_type(cell: Cell, arch: str, machine_type: str) -> None:
-    """Refuse a machine type that one of the hypervisors does not know.
-
-    :raises LabError: naming the machine.
-    """
-    agent = AgentProcess(cell.client.exec, cell.client.python)
-    try:
-        for role, machine in (("source", cell.source), ("target", cell.target)):
-            agent.call("open", OPEN_LIMIT, connection=role, uri=machine.uri)
-            xml = agent.call("capabilities", 60, connection=role)["xml"]
-            if machine_type not in _machine_types(xml, arch):
-                raise LabError(
-                    f"machine {machine.name}: its QEMU knows no machine type '{machine_type}' for {arch}; "
-                    "set guest_machine to one that both QEMUs of the pair know"
-                )
-    except (CallError, CallTimeout, AgentDied) as error:
-        raise LabError(f"the daemons did not tell their machine types: {error}") from error
-    finally:
-        agent.close()
+def _check_machine_type(agent: AgentProcess, role: str, name: str, arch: str, machine_type: str) -> None:
+    xml = agent.call("capabilities", 60, connection=role)["xml"]
+    if machine_type not in _machine_types(xml, arch):
+        raise LabError(
+            f"machine {name}: its QEMU knows no machine type '{machine_type}' for {arch}; "
+            "set guest_machine to one that both QEMUs of the pair know"
+        )
 
 
 def _machine_types(capabilities: str, arch: str) -> set[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Sequence
 from .model import LabError
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+MEMORY_MAP = Path("/proc/self/maps")
 
 # Enough for a libvirtd with a dozen QEMUs, and small enough for hosts with tight hard limits.
 WANTED_LIMITS = {"nofile": (resource.RLIMIT_NOFILE, 4096), "nproc": (resource.RLIMIT_NPROC, 16384)}
@@ -56,6 +58,8 @@ def abilities(init: str, runtimes: Sequence[str], path: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "free_gib": round(_free_bytes(Path(path)) / 1024**3, 1),
         "kvm": Path("/dev/kvm").exists(),
+        "vsyscall": "[vsyscall]" in MEMORY_MAP.read_text(),
+        "ia32": runs_ia32(),
     }
 
 
@@ -64,6 +68,28 @@ def cgroup_mode(root: Path) -> str:
     if (root / "cgroup.controllers").exists():
         return "v2"
     return "hybrid" if (root / "unified").is_dir() else "v1"
+
+
+def runs_ia32() -> bool:
+    """Whether the kernel runs 32-bit x86 programs: tries one that does nothing but exit."""
+    with tempfile.TemporaryDirectory(prefix="migration-lab-trial-") as folder:
+        program = Path(folder) / "exit"
+        program.write_bytes(_ia32_program())
+        program.chmod(0o700)
+        try:
+            return subprocess.run([program], stdin=subprocess.DEVNULL, check=False, timeout=60).returncode == 0
+        except OSError:
+            return False
+
+
+def _ia32_program() -> bytes:
+    """A static ELF executable for i386 that calls exit(0): an ELF header, one program header (elf(5)) and four instructions."""
+    code = bytes.fromhex("31c0 40 31db cd80")  # xor eax,eax; inc eax (exit); xor ebx,ebx (0); int 0x80
+    base, header, segment = 0x08048000, 52, 32
+    size = header + segment + len(code)
+    identity = b"\x7fELF" + bytes([1, 1, 1])  # 32 bits, little endian, version 1
+    elf = struct.pack("<16sHHIIIIIHHHHHH", identity, 2, 3, 1, base + header + segment, header, 0, 0, header, segment, 1, 0, 0, 0)
+    return elf + struct.pack("<8I", 1, 0, base, base, size, size, 5, 0x1000) + code
 
 
 def _below_hard_limit(number: int, wanted: int) -> int:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-import time
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from .model import ROLES, LabError
 
@@ -21,6 +21,8 @@ _MACHINE_ARGUMENT = {
         "uri": {"type": "str"},
         "daemon": {"type": "list", "elements": "str"},
         "log": {"type": "str"},
+        "address": {"type": "str"},
+        "namespace": {"type": "list", "elements": "str"},
     },
 }
 CELL_ARGUMENT = {"type": "dict", "required": True, "options": dict.fromkeys(ROLES, _MACHINE_ARGUMENT)}
@@ -32,8 +34,10 @@ class Machine:
 
     ``exec`` runs a command on it (``podman exec -i a-source``), ``python`` is its interpreter with a libvirt binding.
     A client has no daemon, so the rest is empty there: ``uri`` is where the daemon answers, for the client and for the
-    other daemon alike; ``daemon`` is the command that takes ``start`` and ``status`` (prints the daemon's process
-    number, or nothing); ``log`` is the daemon's log file on the machine.
+    other daemon alike; ``daemon`` is the command that takes ``restart`` and ``status`` (both print the daemon's process
+    number, or nothing); ``log`` is the daemon's log file on the machine.  ``address`` is the machine's in the cell's network.
+    ``namespace`` is a command on the lab host that prints the path of the machine's network namespace, where it has one of
+    its own: the tap works there.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Machine:
     uri: str = ""
     daemon: tuple[str, ...] = ()
     log: str = ""
+    address: str = ""
+    namespace: tuple[str, ...] = ()
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Machine:
@@ -53,6 +59,8 @@ class Machine:
             uri=data.get("uri") or "",
             daemon=tuple(data.get("daemon") or ()),
             log=data.get("log") or "",
+            address=data.get("address") or "",
+            namespace=tuple(data.get("namespace") or ()),
         )
 
     def run(self, *command: str, timeout: float = 30) -> bytes:
@@ -60,16 +68,19 @@ class Machine:
 
         :raises LabError: when it cannot be run, fails, or takes longer than ``timeout`` seconds.
         """
-        try:
-            done = subprocess.run(
-                [*self.exec, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise LabError(f"machine {self.name}: '{' '.join(command)}' could not be run: {error}") from error
-        if done.returncode:
-            detail = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
-            raise LabError(f"machine {self.name}: '{' '.join(command)}' failed: {detail}")
-        return done.stdout
+        return _run(self.name, [*self.exec, *command], timeout, shown=command)
+
+    def network_namespace(self) -> Optional[str]:
+        """Path of the machine's network namespace on the lab host; None when it has none of its own there.
+
+        :raises LabError: when it cannot be found out.
+        """
+        if not self.namespace:
+            return None
+        path = _run(self.name, self.namespace, timeout=30).decode().strip()
+        if not path:
+            raise LabError(f"machine {self.name} has no network namespace: it does not run; provision the combination again")
+        return path
 
     def daemon_process(self) -> Optional[int]:
         """The daemon's process number, or None when it does not run."""
@@ -81,15 +92,20 @@ class Machine:
 
         :raises LabError: when it does not come up.
         """
-        self.run(*self.daemon, "stop")
-        self.run(*self.daemon, "start")
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            process = self.daemon_process()
-            if process is not None:
-                return process
-            time.sleep(0.1)
-        raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
+        text = self.run(*self.daemon, "restart").strip()
+        if not text:
+            raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
+        return int(text)
+
+    def crash_since(self, seconds: float) -> str:
+        """What the machine's kernel has logged of daemons that crashed in the last so many seconds: address, library, offset.
+
+        :raises LabError: when the kernel's log cannot be read.
+        """
+        uptime, _, log = self.run("sh", "-c", "cat /proc/uptime; dmesg").decode(errors="replace").partition("\n")
+        since = float(uptime.split()[0]) - seconds
+        stamped = ((re.match(r"\[ *(\d+\.\d+)\]", line), line) for line in log.splitlines())
+        return "".join(f"{line}\n" for match, line in stamped if match and float(match[1]) >= since and "libvirtd[" in line)
 
     def log_size(self) -> int:
         """Size of the daemon's log in bytes."""
@@ -98,3 +114,16 @@ class Machine:
     def log_since(self, offset: int) -> bytes:
         """The daemon's log from a byte offset on."""
         return self.run("tail", "-c", f"+{offset + 1}", self.log)
+
+
+def _run(machine: str, argv: Sequence[str], timeout: float, shown: Sequence[str] = ()) -> bytes:
+    """Run a command and return its standard output; in errors it is ``shown`` without its exec prefix."""
+    text = " ".join(shown or argv)
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LabError(f"machine {machine}: '{text}' could not be run: {error}") from error
+    if done.returncode:
+        detail = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
+        raise LabError(f"machine {machine}: '{text}' failed: {detail}")
+    return done.stdout

@@ -5,13 +5,23 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from migration_lab.catalogue import choose_guest, choose_pair, files_id, load_profile, release_id, validate
+from migration_lab.catalogue import (
+    check_obtainable,
+    choose_guest,
+    choose_pair,
+    files_id,
+    load_profile,
+    release_id,
+    resolve_release,
+    validate,
+)
 from migration_lab.model import LabError
 from synthetic_run import ROOT
 
@@ -23,15 +33,18 @@ def default_catalogue() -> dict[str, Any]:
     """The catalogue of the inventory, with the variables in it replaced by their defaults."""
     text = (ROOT / "inventory/group_vars/all/catalogue.yml").read_text()
     plain = yaml.safe_load(text)
-    for name in ("debian_mirror", "debian_keyring"):
-        text = text.replace(f"{{{{ {name} }}}}", plain[name])
-    assert "{{" not in text
+    text = re.sub(r"\{\{ (\w+) \}\}", lambda match: plain[match.group(1)], text)
     data = yaml.safe_load(text)
     return {name: data[f"migration_{name}"] for name in ("releases", "pairs", "guests")}
 
 
 CATALOGUE = default_catalogue()
 RELEASES, PAIRS, GUESTS = CATALOGUE["releases"], CATALOGUE["pairs"], CATALOGUE["guests"]
+
+TREE: dict[str, Any] = {
+    "kind": "tree", "base": "debian-11", "tree": "/srv/libvirt-0.9.1.tar.gz", "sha256": "0" * 64,
+    "packages": ["python2.7", "qemu-system-x86"], "python": "/usr/bin/python2.7", "libvirt": "0.9.1",
+}
 
 
 def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -55,11 +68,15 @@ def test_default_catalogue_is_valid() -> None:
     validate(CATALOGUE, SCHEMA, "the catalogue")
 
 
-def test_default_catalogue_has_the_three_releases() -> None:
+def test_default_catalogue_has_its_releases() -> None:
     assert {name: (entry["suite"], entry["libvirt"], entry["qemu"]) for name, entry in RELEASES.items()} == {
+        "debian-6": ("squeeze", "0.8.3", "0.12"),
+        "debian-7": ("wheezy", "0.9.12", "1.1"),
         "debian-11": ("bullseye", "7.0.0", "5.2"),
         "debian-12": ("bookworm", "9.0.0", "7.2"),
         "debian-13": ("trixie", "11.3.0", "10.0"),
+        "ubuntu-11.04": ("natty", "0.8.8", "0.14"),
+        "ubuntu-11.10": ("oneiric", "0.9.2", "0.14"),
     }
 
 
@@ -121,6 +138,17 @@ def test_catalogues_own_entries_are_not_changed() -> None:
         ("pairs/debian/boundary", None, "pairs, debian: 'boundary' is a required property"),
         ("pairs/debian/boundary", 11.3, "pairs, debian, boundary: 11.3 is not of type 'string'"),
         ("pairs/debian/older", "x", "pairs, debian: Additional properties are not allowed ('older' was unexpected)"),
+        ("releases/debian-6/release_sha256", "1234", "releases, debian-6, release_sha256: '1234' does not match"),
+        ("releases/debian-6/architecture", "arm64", "releases, debian-6, architecture: 'arm64' is not one of"),
+        ("releases/debian-6/needs", ["kvm"], "releases, debian-6, needs, entry 1: 'kvm' is not one of"),
+        ("releases/debian-6/kind", "tree", "releases, debian-6: 'base' is a required property"),
+        ("releases/my", {**TREE, "sha256": "ab"}, "releases, my, sha256: 'ab' does not match"),
+        ("releases/my", {**TREE, "tree": "my.tar"}, "releases, my, tree: 'my.tar' does not match"),
+        ("releases/my", {**TREE, "suite": "bookworm"}, "releases, my: Additional properties are not allowed ('suite' was"),
+        ("releases/my", {**TREE, "prefix": "opt"}, "releases, my, prefix: 'opt' does not match"),
+        ("pairs/emulated-v2/ceiling", 0.9, "pairs, emulated-v2, ceiling: 0.9 is not of type 'string'"),
+        ("pairs/debian/workers_per_core", 0, "pairs, debian, workers_per_core: 0 is less than the minimum of 1"),
+        ("pairs/debian/alone_again", "yes", "pairs, debian, alone_again: 'yes' is not of type 'boolean'"),
         ("guests/x86_64/memory", "16", "guests, x86_64, memory: '16' is not of type 'integer'"),
         ("guests/x86_64/memory", 8, "guests, x86_64, memory: 8 is less than the minimum of 16"),
         ("guests/x86_64/arch", "riscv64", "guests, x86_64, arch: 'riscv64' is not one of"),
@@ -138,7 +166,8 @@ def test_bad_entry_is_refused_with_entry_and_field(path: str, value: Any, said: 
 
 
 @pytest.mark.parametrize(
-    ("name", "known"), [("redhat", "debian, debian-lts"), ("", "debian, debian-lts"), ("Debian", "debian, debian-lts")]
+    ("name", "known"),
+    [("redhat", "debian, debian-lts, emulated-v2, v3-protocol"), ("", "debian, debian-lts"), ("Debian", "debian, debian-lts")],
 )
 def test_unknown_pair_is_refused_with_the_known_ones(name: str, known: str) -> None:
     with pytest.raises(LabError, match=f"there is no pair '{name}'; migration_pairs has {known}"):
@@ -150,7 +179,8 @@ def test_pair_with_an_unknown_release_is_refused(side: str) -> None:
     with pytest.raises(LabError) as refusal:
         choose_pair("debian", changed(PAIRS, f"debian/{side}", "debian-99"), RELEASES)
     assert str(refusal.value) == (
-        f"pair 'debian': there is no release 'debian-99' ({side}); migration_releases has debian-11, debian-12, debian-13"
+        f"pair 'debian': there is no release 'debian-99' ({side}); migration_releases has debian-11, debian-12, debian-13, "
+        "debian-6, debian-7, ubuntu-11.04, ubuntu-11.10"
     )
 
 
@@ -186,6 +216,133 @@ def test_guest_that_a_release_cannot_run_is_refused(release: str) -> None:
         choose_guest("aarch64", GUESTS, pair, releases, "")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "machine"),
+    [("0.14", "0.14", "pc-0.14"), ("1.3", "1.4", "pc-1.3"), ("1.4", "2.0", "pc-i440fx-1.4"), ("0.12", "10.0", "pc-0.12")],
+)
+def test_board_has_the_name_that_the_older_hypervisor_gives_it(old: str, new: str, machine: str) -> None:
+    releases = changed(changed(RELEASES, "debian-12/qemu", old), "debian-13/qemu", new)
+    assert choose_guest("x86_64", GUESTS, choose_pair("debian", PAIRS, releases), releases, "")["machine"] == machine
+
+
+# Ceilings
+
+
+def test_emulated_pair_is_one_release_with_a_ceiling_below_the_boundary() -> None:
+    assert choose_pair("emulated-v2", PAIRS, RELEASES) == {
+        "name": "emulated-v2", "old": "debian-12", "new": "debian-12", "boundary": "0.9.2", "ceiling": "0.9.1"
+    }
+
+
+def test_ceiling_that_the_tap_does_not_know_is_refused() -> None:
+    with pytest.raises(LabError, match=r"pair 'emulated-v2': the tap knows no ceiling 0\.9\.0; it has 0\.9\.1"):
+        choose_pair("emulated-v2", changed(PAIRS, "emulated-v2/ceiling", "0.9.0"), RELEASES)
+
+
+@pytest.mark.parametrize("boundary", ["0.9.1", "0.8.0"])
+def test_boundary_that_is_not_above_the_ceiling_is_refused(boundary: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        choose_pair("emulated-v2", changed(PAIRS, "emulated-v2/boundary", boundary), RELEASES)
+    assert str(refusal.value) == (
+        f"pair 'emulated-v2': boundary {boundary} is not above the ceiling (0.9.1) and at most new (9.0.0)"
+    )
+
+
+@pytest.mark.parametrize(("old", "boundary"), [("0.9.1", "0.9.2"), ("0.8.3", "0.9.2"), ("9.0.0", "11.3.0")])
+def test_ceiling_on_a_machine_that_is_old_anyway_is_refused(old: str, boundary: str) -> None:
+    pairs = {"p": {"old": "debian-12", "new": "debian-13", "boundary": boundary, "ceiling": "0.9.1"}}
+    with pytest.raises(LabError) as refusal:
+        choose_pair("p", pairs, changed(RELEASES, "debian-12/libvirt", old))
+    assert str(refusal.value) == (
+        f"pair 'p': a ceiling on a machine that is old anyway: release 'debian-12' has libvirt {old}, below the boundary "
+        f"{boundary}; leave the ceiling out"
+    )
+
+
+# Archives
+
+
+def test_pair_of_2011_is_refused_until_its_archive_is_named_and_pinned() -> None:
+    with pytest.raises(LabError) as refusal:
+        choose_pair("v3-protocol", PAIRS, RELEASES)
+    assert str(refusal.value) == (
+        "release 'ubuntu-11.04' cannot be built from suite natty: its archive mirror is not set and the checksum of the suite's "
+        "file Release is not pinned (release_sha256); set a mirror that has the suite, with the checksum, or use a release of "
+        "kind tree in its place"
+    )
+
+
+def test_pair_of_2011_is_taken_from_an_archive_that_is_named_and_pinned() -> None:
+    releases = RELEASES
+    for name in ("ubuntu-11.04", "ubuntu-11.10"):
+        releases = changed(changed(releases, f"{name}/mirror", "http://mirror"), f"{name}/release_sha256", "0" * 64)
+    pair = choose_pair("v3-protocol", PAIRS, releases)
+    assert (pair["old"], pair["new"], pair["workers_per_core"], pair["alone_again"]) == ("ubuntu-11.04", "ubuntu-11.10", 2, True)
+    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-0.14"
+
+
+@pytest.mark.parametrize(
+    ("mirror", "sha256", "missing"),
+    [("", "0" * 64, "its archive mirror is not set;"), ("http://mirror", "", "the checksum of the suite's file Release is not")],
+)
+def test_archive_that_lacks_one_is_refused_for_it(mirror: str, sha256: str, missing: str) -> None:
+    archive = {**RELEASES["debian-6"], "mirror": mirror, "release_sha256": sha256}
+    with pytest.raises(LabError, match=f"release 'debian-6' cannot be built from suite squeeze: {missing}"):
+        check_obtainable("debian-6", archive)
+
+
+def test_suite_that_apt_trusts_needs_neither() -> None:
+    check_obtainable("debian-12", RELEASES["debian-12"])
+
+
+# Trees
+
+
+def test_release_that_is_no_tree_is_its_own_recipe() -> None:
+    assert resolve_release("debian-12", RELEASES) == RELEASES["debian-12"]
+
+
+def test_tree_is_laid_over_its_bases_recipe() -> None:
+    base = RELEASES["debian-11"]
+    assert resolve_release("my", {**RELEASES, "my": TREE}) == {
+        **base, **TREE, "packages": [*base["packages"], "python2.7"], "python": "/lab/python",
+        "interpreter": "/usr/bin/python2.7", "adapt_emulators": True,
+    }
+
+
+def test_tree_may_differ_from_its_base() -> None:
+    own = {"qemu": "4.1", "emulators": {"x86_64": "/opt/qemu"}}
+    recipe = resolve_release("my", {**RELEASES, "my": {**changed(TREE, "python", None), **own}})
+    assert (recipe["qemu"], recipe["emulators"], recipe["interpreter"]) == ("4.1", {"x86_64": "/opt/qemu"}, "/usr/bin/python3")
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "qemu", "adapted"),
+    [
+        ("0.9.1", "5.2", True),
+        ("0.10.2", "10.0", True),
+        ("0.9.1", "1.1", False),
+        ("1.0.0", "10.0", False),
+    ],
+)
+def test_emulator_too_new_for_the_trees_libvirt_is_adapted(libvirt: str, qemu: str, adapted: bool) -> None:
+    recipe = resolve_release("my", {**RELEASES, "my": {**TREE, "libvirt": libvirt, "qemu": qemu}})
+    assert recipe["adapt_emulators"] is adapted
+
+
+@pytest.mark.parametrize(("base", "said"), [("debian-99", "there is no such release"), ("other", "that is a tree itself")])
+def test_tree_over_what_is_no_root_is_refused(base: str, said: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        resolve_release("my", {**RELEASES, "other": TREE, "my": {**TREE, "base": base}})
+    assert str(refusal.value).startswith(f"release 'my': base is '{base}', {said}; lay the tree over one of debian-11, debian-12")
+
+
+def test_tree_has_its_place_in_pairs_and_runs_its_bases_guests() -> None:
+    releases = {**RELEASES, "my": TREE}
+    pair = choose_pair("v3-protocol", changed(changed(PAIRS, "v3-protocol/old", "my"), "v3-protocol/new", "debian-11"), releases)
+    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-i440fx-5.2"
+
+
 # Identities
 
 
@@ -210,6 +367,31 @@ def test_release_id_changes_with_the_recipe(field: str, value: Any) -> None:
 def test_release_id_stays_when_something_else_changes(field: str, value: Any) -> None:
     release = RELEASES["debian-12"]
     assert release_id("debian-12", {**release, field: value}) == release_id("debian-12", release)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sha256", "1" * 64), ("packages", []), ("base", "debian-12"), ("prefix", "/opt/x"), ("binding", "/opt/y"),
+    ],
+)
+def test_release_id_of_a_tree_changes_with_what_is_in_it(field: str, value: Any) -> None:
+    releases = {**RELEASES, "my": TREE, "its": {**TREE, field: value}}
+    assert release_id("my", resolve_release("my", releases)) != release_id("my", resolve_release("its", releases))
+
+
+def test_release_id_of_a_tree_stays_when_the_tarball_moves() -> None:
+    releases = {**RELEASES, "my": TREE, "its": {**TREE, "tree": "http://other/libvirt.tar"}}
+    assert release_id("my", resolve_release("my", releases)) == release_id("my", resolve_release("its", releases))
+
+
+def test_release_id_of_an_archive_is_of_its_pin_and_architecture() -> None:
+    release = RELEASES["debian-6"]
+    ids = {
+        release_id("debian-6", entry)
+        for entry in (release, {**release, "release_sha256": "0" * 64}, {**release, "architecture": "i386"})
+    }
+    assert len(ids) == 3
 
 
 def test_release_id_has_the_name_and_does_not_depend_on_the_order_of_fields() -> None:

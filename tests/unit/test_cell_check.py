@@ -12,7 +12,7 @@ import pytest
 
 from fake_machines import children, make_cell
 from migration_lab.case_run import Cell
-from migration_lab.cell_check import check_machine_type, check_versions, read_versions
+from migration_lab.cell_check import check_versions, read_versions
 from migration_lab.model import LabError
 
 OLD = {"release": "debian-12", "libvirt": "9.0.0", "class": "old"}
@@ -110,7 +110,7 @@ def test_client_without_a_binding_is_named(cell: Cell, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("arch", "machine"), [("x86_64", "pc-i440fx-7.2"), ("x86_64", "pc"), ("aarch64", "virt-7.2")])
 def test_machine_type_that_both_know_is_let_through(cell: Cell, arch: str, machine: str) -> None:
-    check_machine_type(cell, arch, machine)
+    read_versions(cell, 5, arch, machine)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,12 @@ def test_machine_type_that_both_know_is_let_through(cell: Cell, arch: str, machi
 def test_machine_type_that_one_does_not_know_is_refused(cell: Cell, arch: str, machine: str) -> None:
     said = f"machine a-source: its QEMU knows no machine type '{machine}' for {arch}; set guest_machine"
     with pytest.raises(LabError, match=said):
-        check_machine_type(cell, arch, machine)
+        read_versions(cell, 5, arch, machine)
 
 
-def test_daemon_that_cannot_be_asked_for_machine_types_is_told(cell: Cell) -> None:
-    cell = replace(cell, target=replace(cell.target, uri="fake://h/refused"))
-    with pytest.raises(LabError, match=r"the daemons did not tell their machine types: .*Connection refused"):
-        check_machine_type(cell, "x86_64", "pc")
+def test_emulated_old_machine_is_of_the_class_that_it_is_presented_as() -> None:
+    emulated = {**OLD, "ceiling": "0.9.1"}
+    new = {**OLD, "class": "new"}
+    check_versions(reported("9.0.0", "9.0.0", "9.0.0"), {"client": new, "source": emulated, "target": emulated}, "0.9.2")
+    with pytest.raises(LabError, match=r"the source reports libvirt 9\.0\.0, which is not old at the boundary 0\.9\.2"):
+        check_versions(reported("9.0.0", "9.0.0", "9.0.0"), {"client": new, "source": OLD, "target": emulated}, "0.9.2")

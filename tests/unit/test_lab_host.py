@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from migration_lab.lab_host import abilities, cgroup_mode, missing_packages
+from migration_lab.lab_host import abilities, cgroup_mode, missing_packages, runs_ia32
 from migration_lab.model import LabError
 
 DPKG_QUERY = r"""#!/bin/sh
@@ -179,6 +179,41 @@ def test_host_is_described(host: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert asked == [tmp_path], "the file system is that of the nearest folder that is there"
     assert found["cores"] == len(os.sched_getaffinity(0))
     assert found["kvm"] == Path("/dev/kvm").exists()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "served"),
+    [
+        ("7ffe00000000-7ffe00021000 rw-p 00000000 00:00 0 [stack]\n", False),
+        ("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n", True),
+        ("ffffffffff600000-ffffffffff601000 r-xp 00000000 00:00 0 [vsyscall]\n", True),
+    ],
+)
+def test_kernel_that_serves_vsyscalls_maps_their_page(
+    host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapping: str, served: bool
+) -> None:
+    maps = tmp_path / "maps"
+    maps.write_text(mapping)
+    monkeypatch.setattr("migration_lab.lab_host.MEMORY_MAP", maps)
+    assert abilities(str(host), ["runc"], str(tmp_path))["vsyscall"] is served
+
+
+@pytest.mark.parametrize(("outcome", "runs"), [(0, True), (-11, False), (OSError(8, "Exec format error"), False)])
+def test_kernel_that_runs_32_bit_programs_runs_a_small_one(
+    monkeypatch: pytest.MonkeyPatch, outcome: int | OSError, runs: bool
+) -> None:
+    programs: list[bytes] = []
+
+    def run(command: list[Path], **_: object) -> SimpleNamespace:
+        programs.append(command[0].read_bytes())
+        if isinstance(outcome, OSError):
+            raise outcome
+        return SimpleNamespace(returncode=outcome)
+
+    monkeypatch.setattr("migration_lab.lab_host.subprocess.run", run)
+    assert runs_ia32() is runs
+    assert programs[0].startswith(b"\x7fELF\x01\x01\x01")
+    assert programs[0][16:20] == b"\x02\x00\x03\x00", "an executable for i386"
 
 
 def test_host_without_podman_is_refused(programs: Path, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Check the tarball of an installed libvirt and tell where things are in it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_tree_info
+short_description: Check the tarball of an installed libvirt and tell where things are in it
+description:
+  - Reads a release of kind C(tree) before anything is made of it. Refuses, with one sentence, a tarball with another checksum,
+    one without libvirtd, library or Python binding, with another version of libvirt in it, or with members that are not safe to
+    unpack.
+options:
+  name: {description: The release's name, for errors., type: str, required: true}
+  path: {description: The tarball on this machine., type: path, required: true}
+  source: {description: Where the tarball is from, for errors. Without it O(path)., type: str}
+  sha256: {description: Its SHA-256 checksum, in hexadecimal., type: str, required: true}
+  libvirt: {description: The libvirt version that must be in it., type: str, required: true}
+  prefix: {description: The folder with C(sbin/libvirtd). Without it the only one that there is., type: str, default: ''}
+  binding: {description: The folder with C(libvirt.py). Without it the only one that there is., type: str, default: ''}
+attributes:
+  check_mode:
+    description: Only reads.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: The tree is what the catalogue says
+  release_tree_info:
+    name: my-libvirt
+    path: /srv/libvirt-0.9.1.tar.gz
+    sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    libvirt: 0.9.1
+  register: tree
+"""
+
+RETURN = r"""
+prefix:
+  description: The folder with C(sbin/libvirtd), as on the machine that the tree is laid over.
+  returned: always
+  type: str
+libraries:
+  description: The folder with libvirt's shared library.
+  returned: always
+  type: str
+binding:
+  description: The folder with the Python binding.
+  returned: always
+  type: str
+libvirt:
+  description: The version of libvirt that is in the tree.
+  returned: always
+  type: str
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.release_tree import inspect_tree
+
+
+def main() -> None:
+    """Read the arguments, look into the tarball, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "source": {"type": "str"},
+            "sha256": {"type": "str", "required": True},
+            "libvirt": {"type": "str", "required": True},
+            "prefix": {"type": "str", "default": ""},
+            "binding": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    what = f"the tree of release '{given['name']}' ({given['source'] or given['path']})"
+    try:
+        tree = inspect_tree(
+            what, Path(given["path"]), given["sha256"], given["libvirt"], given["prefix"], given["binding"]
+        )
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **asdict(tree))
+
+
+if __name__ == "__main__":
+    main()
