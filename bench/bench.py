@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
 
-    make bench                            all of it, about 15 minutes on 2 cores
-    BENCH=matrix,provision make bench     some parts; the third is full
+    make bench                            all of it, about 30 minutes on 2 cores
+    BENCH=matrix,provision make bench     some parts; the others are checks and full
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class MemoryWatch(threading.Thread):
         return (int(lines["MemTotal"].split()[0]) - int(lines["MemAvailable"].split()[0])) // 1024
 
 
-def cases_seconds(root: Path, guest: str, workers: str) -> dict[str, Any]:
+def cases_seconds(root: Path, name: str, *settings: str) -> dict[str, Any]:
     """Run 96 cases on nnn and return their wall time, time per phase, and the lab's own share."""
-    run = f"bench-{guest}-{workers}"
-    play("run", "combination=nnn", f"guest={guest}", f"workers={workers}", f"results_root={root}", f"run={run}")
+    run = f"bench-{name}"
+    play("run", "combination=nnn", f"results_root={root}", f"run={run}", *settings)
     lines = [json.loads(line) for line in (root / run / "nnn" / "journal.jsonl").read_text().splitlines()]
     cases = [line for line in lines if line["type"] == "case"]
     end = next(line for line in lines if line.get("event") == "end")
@@ -77,10 +77,34 @@ def bench_matrix(root: Path) -> dict[str, Any]:
     """The same 96 cases on the same daemons, one after another and with the default workers, for both guests."""
     result: dict[str, Any] = {}
     for guest in ("x86_64", "aarch64"):
-        serial, parallel = (cases_seconds(root, guest, workers) for workers in ("1", "auto"))
+        serial, parallel = (
+            cases_seconds(root, f"{guest}-{workers}", f"guest={guest}", f"workers={workers}") for workers in ("1", "auto")
+        )
         faster = round(serial["seconds"] / parallel["seconds"], 2)
         result[guest] = {"serial": serial, "parallel": parallel, "times_faster": faster}
     return result
+
+
+def bench_checks(root: Path) -> dict[str, Any]:
+    """What the tap and the looks at the guests themselves cost: the same 96 cases without them, with the tap, with both.
+
+    ``seconds_per_case`` is wall time per case, which is what they add to a run; the runs are interleaved, twice each.
+    """
+    ways = {
+        "neither": ("tap=false", "guest_checks=false"), "tap": ("tap=true", "guest_checks=false"),
+        "both": ("tap=true", "guest_checks=true"),
+    }
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for number in (1, 2):
+        for way, settings in ways.items():
+            seconds[way].append(cases_seconds(root, f"{way}-{number}", *settings)["seconds"])
+    per_case = {way: round(min(values) / 96, 4) for way, values in seconds.items()}
+    return {
+        "seconds": seconds,
+        "seconds_per_case": per_case,
+        "tap_share": round(per_case["tap"] / per_case["neither"] - 1, 4),
+        "guest_checks_share": round(per_case["both"] / per_case["tap"] - 1, 4),
+    }
 
 
 def bench_provision(_: Path) -> dict[str, Any]:
@@ -103,7 +127,7 @@ def bench_full(root: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run the chosen parts and print the result."""
-    parts = {"matrix": bench_matrix, "provision": bench_provision, "full": bench_full}
+    parts = {"matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "full": bench_full}
     chosen = os.environ.get("BENCH", ",".join(parts)).split(",")
     unknown = [name for name in chosen if name not in parts]
     if unknown:

@@ -61,7 +61,7 @@ versions:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.case_run import Cell
-from ansible.module_utils.migration_lab.cell_check import check_machine_type, check_versions, read_versions
+from ansible.module_utils.migration_lab.cell_check import check_versions, read_versions
 from ansible.module_utils.migration_lab.machine import CELL_ARGUMENT, Machine
 from ansible.module_utils.migration_lab.model import ROLES, LabError
 
@@ -81,9 +81,9 @@ def main() -> None:
     given = module.params
     try:
         cell = Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES})
-        versions = read_versions(cell, given["wait"])
+        guest = given["guest"]
+        versions = read_versions(cell, given["wait"], guest["arch"], guest["machine"])
         check_versions(versions, given["expected"], given["boundary"])
-        check_machine_type(cell, given["guest"]["arch"], given["guest"]["machine"])
     except LabError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, versions=versions)

@@ -34,9 +34,15 @@ options:
       old: {description: Release of the machines of class old., type: str, required: true}
       new: {description: Release of the machines of class new., type: str, required: true}
       boundary: {description: libvirt version between the two., type: str, required: true}
+      ceiling: {description: Version as which the tap presents the machines of class old., type: str}
+      workers_per_core: {description: Cases at a time for each core of the lab host; kept in the journal., type: int}
+      alone_again:
+        description: Whether a case that failed beside others is run once more, alone; both results are kept.
+        type: bool
   expected:
     description:
-      - By role (C(client), C(source), C(target)) the C(release), its C(libvirt) version and the C(class), V(old) or V(new).
+      - By role (C(client), C(source), C(target)) the C(release), its C(libvirt) version and the C(class), V(old) or V(new),
+        and the C(ceiling) where the tap presents the machine as an older version.
       - When a machine reports another version, nothing is run.
     type: dict
     required: true
@@ -55,10 +61,15 @@ options:
           python: {description: Its Python interpreter with a libvirt binding., type: str, required: true}
           uri: {description: Where its daemon answers., type: str}
           daemon:
-            description: Command that takes V(start), V(stop) and V(status).
+            description: Command that takes V(restart) and V(status); both print the daemon's process number.
             type: list
             elements: str
           log: {description: The daemon's log file there., type: str}
+          address: {description: Its address in the cell's network., type: str}
+          namespace:
+            description: Command that prints the path of its network namespace on the lab host, if it has one of its own.
+            type: list
+            elements: str
       source: *machine
       target: *machine
   guest:
@@ -73,6 +84,7 @@ options:
       cpu: {description: CPU model; empty for the hypervisor's default., type: str, required: true}
       memory: {description: Memory in MiB., type: int, required: true}
       kernel: {description: Path of the kernel on source and target., type: str, required: true}
+      oldest: {description: libvirt's oldest version of the pair; it must take the guest's XML., type: str, required: true}
   profile:
     description: The profile's data, as V(scenarios/profiles/*.yml) has it.
     type: dict
@@ -82,6 +94,21 @@ options:
     type: list
     elements: str
     default: ['*']
+  deviations:
+    description: The ledger of known deviations, as V(scenarios/deviations.yml) has it.
+    type: list
+    elements: dict
+    default: []
+  tap:
+    description:
+      - Whether all connections go through the tap, a relay in the client's network namespace that sees which migration
+        protocol runs. A ceiling needs it.
+    type: bool
+    default: true
+  guest_checks:
+    description: Whether the guests themselves are looked at, from outside libvirt. A paused guest then runs before it is paused.
+    type: bool
+    default: true
   folder:
     description: The combination's results folder. The journal, C(journal.jsonl), is made in it.
     type: path
@@ -131,7 +158,15 @@ EXAMPLES = r"""
       source: {release: debian-12, libvirt: 9.0.0, class: old}
       target: {release: debian-12, libvirt: 9.0.0, class: old}
     machines: "{{ cell_machines }}"
-    guest: {name: x86_64, arch: x86_64, accel: tcg, machine: pc-i440fx-7.2, cpu: '', memory: 16, kernel: /lab/guest}
+    guest:
+      name: x86_64
+      arch: x86_64
+      accel: tcg
+      machine: pc-i440fx-7.2
+      cpu: ''
+      memory: 16
+      kernel: /lab/guest-x86_64.img
+      oldest: 9.0.0
     profile: "{{ lookup('ansible.builtin.file', 'scenarios/profiles/canonical.yml') | from_yaml }}"
     cases: ['p2p/*']
     folder: /srv/results/20261123T120000Z/noo
@@ -153,8 +188,8 @@ counts:
   returned: when something was run
   type: dict
   sample: {"pass": 95, "fail": 1}
-failed:
-  description: Cases that are not V(pass), with verdict and reason.
+not_passed:
+  description: Cases that are neither V(pass) nor V(known), with verdict and reason.
   returned: when something was run
   type: list
   elements: dict
@@ -199,9 +234,14 @@ TEXT = {"type": "str", "required": True}
 
 def main() -> None:
     """Read the arguments, run, exit."""
-    pair = dict.fromkeys(("name", "old", "new", "boundary"), TEXT)
+    pair = {
+        **dict.fromkeys(("name", "old", "new", "boundary"), TEXT),
+        "ceiling": {"type": "str"},
+        "workers_per_core": {"type": "int"},
+        "alone_again": {"type": "bool"},
+    }
     guest = {
-        **dict.fromkeys(("name", "machine", "cpu", "kernel"), TEXT),
+        **dict.fromkeys(("name", "machine", "cpu", "kernel", "oldest"), TEXT),
         "arch": {**TEXT, "choices": ["x86_64", "aarch64"]},
         "accel": {**TEXT, "choices": ["kvm", "tcg"]},
         "memory": {"type": "int", "required": True},
@@ -216,6 +256,9 @@ def main() -> None:
             "guest": {"type": "dict", "required": True, "options": guest},
             "profile": {"type": "dict", "required": True},
             "cases": {"type": "list", "elements": "str", "default": ["*"]},
+            "deviations": {"type": "list", "elements": "dict", "default": []},
+            "tap": {"type": "bool", "default": True},
+            "guest_checks": {"type": "bool", "default": True},
             "folder": {"type": "path", "required": True},
             "workers": {"type": "int", "required": True},
             "time_limit": {"type": "float", "default": 60},
@@ -231,7 +274,7 @@ def main() -> None:
         settings = Settings(
             run=given["run"],
             combination=given["combination"],
-            pair=given["pair"],
+            pair={field: value for field, value in given["pair"].items() if value is not None},
             expected=given["expected"],
             cell=Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES}),
             guest=GuestConfig.from_data(given["guest"]),
@@ -244,6 +287,9 @@ def main() -> None:
             clean=given["clean"],
             resume=given["resume"],
             owner=given["owner"],
+            deviations=tuple(given["deviations"]),
+            tap=given["tap"],
+            guest_checks=given["guest_checks"],
         )
         planned = [case.id for case in planned_cases(settings)]
         if module.check_mode:

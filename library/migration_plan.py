@@ -37,6 +37,7 @@ options:
   run: {description: Name of the run. Empty for a new name made from the time., type: str, default: ''}
   resume: {description: Go on with the run O(run) or the newest one., type: bool, default: false}
   workers: {description: Cases at a time, or V(auto)., type: str, default: auto}
+  tap: {description: Whether connections go through the tap; a pair with a ceiling needs it., type: bool, default: true}
   time_limit: {description: Seconds that a case may take., type: float, default: 60}
   prefix: {description: Start of the name of every domain of the lab., type: str, default: mlab-}
   start:
@@ -70,9 +71,9 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description: >-
-    The plan. C(run), C(folder), C(pair), C(releases) (with the C(id) of their images), C(guest), C(profile),
-    C(patterns), C(cases), C(combinations) in running order, C(shares) by cell, C(expected) and C(classes) by
-    combination, C(lab_files_id), C(resume).
+    The plan. C(run), C(folder), C(pair), C(releases) (whole, with the C(id) of their images), C(untried) (those of them that no
+    recorded run has seen), C(guest), C(profile), C(deviations) (the ledger), C(patterns), C(cases), C(combinations) in running
+    order, C(shares) by cell, C(expected) and C(classes) by combination, C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
   returned: always
   type: dict
 """
@@ -104,6 +105,7 @@ def main() -> None:
             "run": {"type": "str", "default": ""},
             "resume": {"type": "bool", "default": False},
             "workers": {"type": "str", "default": "auto"},
+            "tap": {"type": "bool", "default": True},
             "time_limit": {"type": "float", "default": 60},
             "prefix": {"type": "str", "default": "mlab-"},
             "start": {"type": "bool", "default": False},

@@ -21,6 +21,10 @@ description:
     A run is green when every combination that was asked for was obtained, every selected case has a final result, no verdict is
     V(fail), V(fixed) or V(error), and no daemon died without a case to explain it. A result that was not obtained is never shown
     as a success, in any of the files.
+  - >-
+    A case that a recorded deviation explains, V(known), is C(TODO) in TAP and skipped in JUnit XML. One of which a recorded
+    deviation did not come, V(fixed), fails in both.
+  - Every output says when the old side of the pair is emulated, and when a release is used that nobody has run before.
 options:
   results:
     description:
@@ -31,10 +35,16 @@ options:
     description:
       - The jinja2 template of C(index.html).
       - >-
-        It is rendered with autoescape on and gets C(run), an object with the run's data and counts, C(verdicts), and the
-        functions C(combination_text) and C(migration_text).
+        It is rendered with autoescape on and gets C(run), an object with the run's data and counts, C(deviations), the ledger
+        with how often each entry was seen, C(verdicts), and the functions C(combination_text), C(migration_text) and
+        C(step_text).
     type: path
     required: true
+  explain:
+    description:
+      - Say in RV(text) of every case that is no pass which rule judged it, and what the tap saw of it.
+    type: bool
+    default: false
 requirements:
   - jinja2
   - junitparser
@@ -87,7 +97,9 @@ summary:
   type: str
   sample: "green: 8 combinations, 768 of 768 cases, 7680 of 7680 checks"
 text:
-  description: The table of combinations, what is not green (at most 40 entries) with where to look, and RV(summary).
+  description:
+    - The table of combinations, what is not green (at most 40 entries) with where to look, and RV(summary).
+    - With O(explain), what judged each case that is no pass as well, all of them.
   returned: success
   type: str
 counts:
@@ -97,6 +109,28 @@ counts:
   returned: success
   type: dict
   sample: {"pass": 765, "fail": 2, "known": 0, "fixed": 0, "error": 1, "skip": 0, "not_obtained": 0}
+notices:
+  description: What everyone who reads the result must know of its machines, that old ones are emulated or releases untried.
+  returned: success
+  type: list
+  elements: str
+  sample: ["old is emulated: debian-12 presented as libvirt 0.9.1"]
+deviations:
+  description: How often each entry of the ledger was seen.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The entry's id.
+      type: str
+    known:
+      description: The number of cases that it explained, by combination.
+      type: dict
+    fixed:
+      description: The number of cases in which it was expected and did not come, by combination.
+      type: dict
+  sample: [{"id": "paused-guest-arrives-running", "known": {"ooo": 32, "noo": 32}, "fixed": {}}]
 combinations:
   description: What each combination that was asked for came to, by its name.
   returned: success
@@ -183,6 +217,21 @@ failures:
     migration:
       description: The migrate call as it was made; null when it was not reached.
       type: dict
+    rule:
+      description: What judged the case, in a sentence.
+      type: str
+    note:
+      description: What is to be said of the case's attempts, such as that it failed beside others and alone too.
+      type: str
+    protocol:
+      description: The migration protocol that the case was seen to use, V(v2), V(v3) or V(v3-params); empty without a tap.
+      type: str
+    steps:
+      description: >-
+        The migration procedures of the case in the order in which they began, each with C(link), C(procedure), C(started)
+        (seconds since 1970), C(seconds) (null without a reply) and C(result).
+      type: list
+      elements: dict
     logs:
       description: The parts of the daemons' logs that belong to it.
       type: list
@@ -200,6 +249,11 @@ failures:
       cases: []
       migration: {"call": "virDomainMigrateToURI", "uri": "qemu+tcp://10.0.0.3/system", "flags": ["peer2peer", "persist-dest"],
         "bits": 10, "seconds": 0.51, "error": ""}
+      rule: "check target-state: expected paused, got running"
+      note: ""
+      protocol: v3
+      steps:
+        - {"link": "source-target", "procedure": "prepare3", "started": 1764000000.1, "seconds": 0.21, "result": "ok"}
       logs: [oon/logs/055-p2p-source.log, oon/logs/055-p2p-target.log]
       journal: oon/journal.jsonl
 files:
@@ -228,13 +282,14 @@ def main() -> None:
         argument_spec={
             "results": {"type": "path", "required": True},
             "template": {"type": "path", "required": True},
+            "explain": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     if MISSING:
         module.fail_json(msg=missing_required_lib(MISSING, reason="to make results; run make setup"))
     try:
-        report = make_report(Path(module.params["results"]), Path(module.params["template"]))
+        report = make_report(Path(module.params["results"]), Path(module.params["template"]), module.params["explain"])
         files = report.outdated() if module.check_mode else report.write()
     except LabError as error:
         module.fail_json(msg=str(error))
@@ -245,6 +300,8 @@ def main() -> None:
         summary=run.summary,
         text=report.text,
         counts=run.counts,
+        notices=list(run.notices.values()),
+        deviations=[deviation.to_data() for deviation in report.deviations],
         combinations={combination.name: combination.to_data() for combination in run.combinations},
         failures=[failure.to_data() for failure in run.failures],
         files=[str(path) for path in files],

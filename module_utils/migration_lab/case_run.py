@@ -3,42 +3,82 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Callable, Mapping, Optional
+from urllib.parse import urlsplit
 
 from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
 from .domain_xml import GuestConfig, domain_xml
-from .judge import Observation, Outcome, Sight
+from .judge import Observation, Outcome, Sight, Survival
 from .machine import Machine
-from .model import Case, LabError, Method
+from .model import Case, LabError, Method, State
+from .tap import Step, Tap
+from .witness import Witness
+
+# What keeps a case from being carried out.
+FAILURES = (CallError, CallTimeout, AgentDied, LabError)
 
 # Seconds for calls that no migration is waited for in.
 OPEN_LIMIT = 15.0
 CLEAN_LIMIT = 30.0
+# Seconds for a call on a daemon whose peer has just died: it may be stuck with the guest's job for 30 s (seen with 0.9.1), and
+# starting it anew is quicker.
+STUCK_LIMIT = 4.0
 
 # Domains of a run get UUIDs made from this and their names, so that a guest is the same one in both daemons' eyes.
 UUID_SPACE = uuid.UUID("6b1f0a52-6a0e-4c59-9c54-1d0f4d0c4f0a")
 
 
+# Seconds that a guest may be seen shutting down before that counts as its state.
+SETTLE_LIMIT = 10.0
+
+# Tell a guest's own config from the one that the target has of it before the migration.
+GUEST_CONFIG = "config of the guest"
+TARGET_CONFIG = "config that the target had"
+
+# Starts dead daemons again, those that do not answer if its first argument tells it to ask, and both if its second one does;
+# returns what died, by role. Raises LabError when one cannot be started: that ends the run.
+Revive = Callable[[bool, bool], dict[str, str]]
+
+
 @dataclass(frozen=True)
 class Cell:
-    """Three machines that can migrate among themselves."""
+    """Three machines that can migrate among themselves.
+
+    ``tapped``: by path (``client-source``, ``client-target``, ``source-target``) the address and port at which the tap
+    takes its connections; a path that is not there is direct.
+    """
 
     client: Machine
     source: Machine
     target: Machine
+    tapped: Mapping[str, str] = field(default_factory=dict)
+
+    def uri(self, path: str) -> str:
+        """Where a daemon answers those that come by a path."""
+        machine: Machine = getattr(self, path.partition("-")[2])
+        if path not in self.tapped:
+            return machine.uri
+        return urlsplit(machine.uri)._replace(netloc=self.tapped[path]).geturl()
 
 
 @dataclass
 class Attempt:
-    """One attempt at a case: what was seen, what was called, when it started (monotonic) and the time it took (seconds)."""
+    """One attempt at a case: its number, what was seen, what was called, when it started (monotonic) and its time (seconds).
+
+    ``counter`` is the guest's before the migration.
+    """
 
     case: Case
+    number: int = 1
     started: float = field(default_factory=time.monotonic)
     seen: Observation = field(default_factory=Observation)
     migration: Optional[dict[str, Any]] = None
+    steps: list[Step] = field(default_factory=list)
+    counter: Optional[int] = None
     seconds: float = 0.0
     call_seconds: float = 0.0
     timed_out: bool = False
@@ -75,9 +115,9 @@ class Connection:
             agent = AgentProcess(client.exec, client.python)
             try:
                 agent.call("hello", OPEN_LIMIT)
-                for name, machine in (("source", self._cell.source), ("target", self._cell.target)):
+                for name in ("source", "target"):
                     try:
-                        agent.call("open", OPEN_LIMIT, connection=name, uri=machine.uri)
+                        agent.call("open", OPEN_LIMIT, connection=name, uri=self._cell.uri(f"client-{name}"))
                     except (CallError, CallTimeout) as error:
                         raise DaemonSilent(f"the agent on {client.name} could not connect to the {name}: {error}") from error
             except (CallError, CallTimeout, AgentDied) as error:
@@ -101,11 +141,23 @@ class Connection:
 class CaseRunner:
     """Runs cases of one combination."""
 
-    def __init__(self, cell: Cell, guest: GuestConfig, prefix: str, run: str, combination: str, time_limit: float) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        guest: GuestConfig,
+        prefix: str,
+        run: str,
+        combination: str,
+        time_limit: float,
+        witness: Optional[Witness] = None,
+        tap: Optional[Tap] = None,
+    ) -> None:
         """
         :param prefix: start of every domain's name; nothing without it is ever touched.
         :param run: the run's name; it goes into the UUIDs.
         :param time_limit: seconds for a case up to its last look; cleaning up has its own.
+        :param witness: looks at the guests themselves; without one only libvirt is asked.
+        :param tap: what the cell's paths go through, where they do.
         """
         self._cell = cell
         self._guest = guest
@@ -113,33 +165,52 @@ class CaseRunner:
         self._run = run
         self._combination = combination
         self._time_limit = time_limit
+        self._witness = witness
+        self._tap = tap
 
-    def domain_name(self, case: Case) -> str:
-        """The case's own domain name."""
-        return f"{self._prefix}{self._combination}-{case.number:03d}"
+    def domain_name(self, case: Case, number: int = 1) -> str:
+        """Name of the domain of an attempt at a case; a later attempt has nothing to do with what may be left of the first."""
+        return f"{self._prefix}{self._combination}-{case.number:03d}" + (f"-{number}" if number > 1 else "")
 
-    def run(self, case: Case, connection: Connection) -> Attempt:
-        """Carry the case out once and clean up after it. Whatever happens is in the attempt; nothing is raised."""
-        attempt = Attempt(case)
+    def run(self, case: Case, connection: Connection, revive: Optional[Revive] = None, number: int = 1) -> Attempt:
+        """Carry the case out once and clean up after it. Whatever happens is in the attempt; only ``revive`` may raise.
+
+        :param revive: given when the case runs alone: a daemon that dies is then its doing, is started again, and both
+            are asked what is left of the guest.
+        :param number: of the attempt.
+        """
+        attempt = Attempt(case, number)
+        seen = attempt.seen
         called = connection.call_seconds
         deadline = attempt.started + self._time_limit
         try:
             self._act(attempt, connection, deadline)
-        except (CallError, CallTimeout, AgentDied, LabError) as error:
-            attempt.seen.lab_error = str(error)
+        except FAILURES as error:
+            seen.lab_error = str(error)
             attempt.timed_out |= isinstance(error, CallTimeout)
-        if attempt.seen.migrated is not None and attempt.seen.source_after is None:
+        if self._tap is not None:
+            attempt.steps = self._tap.take(self._name(attempt))
+            seen.protocol = _protocol(attempt.steps)
+        lost = bool(seen.lab_error) or not (seen.migrated and seen.migrated.ok)
+        if revive and lost and self._survive(attempt, connection, revive):
+            seen.source_after = seen.target_after = None
+        if seen.migrated is not None and seen.source_after is None:
             self._look_again(attempt, connection)
-        self._clean(attempt, connection)
+        self._clean(attempt, connection, STUCK_LIMIT if seen.daemon_deaths else CLEAN_LIMIT)
+        # A daemon whose peer died may be stuck with the guest's job (seen with 0.9.1); it is started anew as well.
+        stuck = bool(seen.daemon_deaths)
+        if revive and (seen.lab_error or seen.leftovers) and (self._survive(attempt, connection, revive, stuck) or stuck):
+            self._clean(attempt, connection, CLEAN_LIMIT)
         attempt.seconds = time.monotonic() - attempt.started
         attempt.call_seconds = connection.call_seconds - called
         return attempt
 
-    def clean_domain(self, name: str, connection: Connection) -> list[str]:
+    def clean_domain(self, name: str, connection: Connection, limit: float = CLEAN_LIMIT) -> list[str]:
         """Remove a domain of the lab from both machines.
 
         Judged by what is left, not by what a call returned: old daemons answer a destroy that worked with an error.
 
+        :param limit: seconds for each call.
         :returns: what is left, in words; empty when both machines are clean.
         """
         if not name.startswith(self._prefix):
@@ -147,27 +218,30 @@ class CaseRunner:
         left = []
         for side in ("source", "target"):
             for call in ("destroy", "undefine"):
-                sight = self._look(connection, side, name, CLEAN_LIMIT)
+                sight = self._look(connection, side, name, limit)
                 if (sight.active if call == "destroy" else sight.persistent):
-                    connection.agent().outcome(call, CLEAN_LIMIT, connection=side, name=name)
-            sight = self._look(connection, side, name, CLEAN_LIMIT)
+                    connection.agent().outcome(call, limit, connection=side, name=name)
+            sight = self._look(connection, side, name, limit)
             if sight.exists:
                 left.append(f"{name} on the {side}: {sight}")
-        return left
+        return left + (self._witness.leftovers(name) if self._witness else [])
 
     def _act(self, attempt: Attempt, connection: Connection, deadline: float) -> None:
         """Set up, migrate and look; returns early when a step failed, raises when the lab cannot go on."""
         case, seen = attempt.case, attempt.seen
         agent = connection.agent()
-        name = self.domain_name(case)
-        xml = domain_xml(self._guest, name, str(uuid.uuid5(UUID_SPACE, f"{self._run}/{name}")))
-        paused = case.scenario.state.value == "paused"
+        name = self._name(attempt)
+        identity = str(uuid.uuid5(UUID_SPACE, f"{self._run}/{name}"))
+        xml = domain_xml(self._guest, name, identity, GUEST_CONFIG)
+        pause = case.scenario.state is State.PAUSED
 
         def step(call: str, **fields: Any) -> Outcome:
             outcome = agent.outcome(call, self._left(deadline), **fields)
             attempt.timed_out |= outcome.timed_out
             return outcome
 
+        # A guest that is to be paused first runs where it is witnessed, so that there is something to see in its memory.
+        paused = pause and self._witness is None
         if case.scenario.persistent:
             seen.source_defined = step("define", connection="source", xml=xml)
             if not seen.source_defined.ok:
@@ -175,48 +249,113 @@ class CaseRunner:
             seen.source_started = step("start", connection="source", name=name, paused=paused)
         else:
             seen.source_started = step("create", connection="source", xml=xml, paused=paused)
+        if seen.source_started.ok and self._witness is not None:
+            self._witness.wait_until_counting("source", name, self._left(deadline))
+            if pause:
+                seen.source_started = step("suspend", connection="source", name=name)
         if not seen.source_started.ok:
             return
         seen.source_state = self._look(connection, "source", name, self._left(deadline)).state or "absent"
         if case.scenario.target_config:
-            seen.target_defined = step("define", connection="target", xml=xml)
+            own = domain_xml(self._guest, name, identity, TARGET_CONFIG)
+            seen.target_defined = step("define", connection="target", xml=own)
             if not seen.target_defined.ok:
                 return
         if seen.source_state != case.scenario.state.value:
             return
+        if self._witness is not None:
+            attempt.counter = self._witness.counter("source", name)
         bits = case.migrate_bits
         if case.method is Method.NORMAL:
-            function = "virDomainMigrate"
+            function, uri = "virDomainMigrate", self._cell.uri("client-target")
             outcome = step("migrate", source="source", name=name, target="target", bits=bits)
         else:
-            function = "virDomainMigrateToURI"
-            outcome = step("migrate_to_uri", source="source", name=name, uri=self._cell.target.uri, bits=bits)
+            function, uri = "virDomainMigrateToURI", self._cell.uri("source-target")
+            outcome = step("migrate_to_uri", source="source", name=name, uri=uri, bits=bits)
         seen.migrated = outcome
         attempt.migration = {
-            "call": function, "uri": self._cell.target.uri, "flags": list(case.migrate_flags), "bits": bits,
+            "call": function, "uri": uri, "flags": list(case.migrate_flags), "bits": bits,
             "seconds": round(outcome.seconds, 3), "error": outcome.error,
         }
         if agent.alive:
-            seen.source_after = self._look(connection, "source", name, self._left(deadline))
-            seen.target_after = self._look(connection, "target", name, self._left(deadline))
+            self._look_after(attempt, connection, self._left(deadline))
+
+    def _look_after(self, attempt: Attempt, connection: Connection, limit: float) -> None:
+        """What is there after the migration call: both daemons' sight, the target's config, and the guest itself."""
+        seen, name = attempt.seen, self._name(attempt)
+        source = self._look_settled(connection, "source", name, limit)
+        target = self._look_settled(connection, "target", name, limit)
+        assert seen.migrated is not None
+        side, there = ("target", target) if seen.migrated.ok else ("source", source)
+        if seen.migrated.ok:
+            seen.target_config = self._config(connection, name, limit) if target.persistent else "absent"
+        if self._witness is not None and attempt.counter is not None and there.active:
+            copies = self._witness.watch(name, side, running=there.state == State.RUNNING.value)
+            after = self._witness.counter(side, name)
+            seen.survival = Survival(attempt.counter, after, self._witness.pattern_whole(side, name), copies)
+        seen.source_after, seen.target_after = source, target
 
     def _look_again(self, attempt: Attempt, connection: Connection) -> None:
         """After a hung or crashed migrate call: ask both daemons through a new agent, as far as they answer."""
-        name = self.domain_name(attempt.case)
         try:
-            attempt.seen.source_after = self._look(connection, "source", name, CLEAN_LIMIT)
-            attempt.seen.target_after = self._look(connection, "target", name, CLEAN_LIMIT)
-        except (CallError, CallTimeout, AgentDied, LabError) as error:
+            self._look_after(attempt, connection, CLEAN_LIMIT)
+        except FAILURES as error:
             attempt.seen.lab_error = attempt.seen.lab_error or f"after the migration: {error}"
 
-    def _clean(self, attempt: Attempt, connection: Connection) -> None:
+    def _survive(self, attempt: Attempt, connection: Connection, revive: Revive, stuck: bool = False) -> bool:
+        """Start daemons that the case has brought down again; what the case could not do for that is not the lab's fault.
+
+        :param stuck: whether both daemons are to be started anew.
+        :returns: whether one had died.
+        """
+        seen = attempt.seen
+        deaths = revive(bool(attempt.timed_out or seen.lab_error or seen.leftovers), stuck)
+        seen.daemon_deaths.extend(deaths.values())
+        if deaths or stuck:
+            seen.lab_error = ""
+            connection.drop()
+        return bool(deaths)
+
+    def _clean(self, attempt: Attempt, connection: Connection, limit: float) -> None:
         try:
-            attempt.seen.leftovers = self.clean_domain(self.domain_name(attempt.case), connection)
-        except (CallError, CallTimeout, AgentDied, LabError) as error:
+            attempt.seen.leftovers = self.clean_domain(self._name(attempt), connection, limit)
+        except (CallError, CallTimeout) as error:
+            # A daemon that lives and does not tell what is left is at fault, not the lab.
+            attempt.seen.leftovers = [f"not told: {error}"]
+            attempt.timed_out |= isinstance(error, CallTimeout)
+        except (AgentDied, LabError) as error:
             attempt.seen.lab_error = attempt.seen.lab_error or f"while cleaning up: {error}"
+
+    def _name(self, attempt: Attempt) -> str:
+        return self.domain_name(attempt.case, attempt.number)
 
     def _look(self, connection: Connection, side: str, name: str, limit: float) -> Sight:
         return Sight(**connection.agent().call("look", limit, connection=side, name=name))
 
+    def _look_settled(self, connection: Connection, side: str, name: str, limit: float) -> Sight:
+        """A sight that is not on its way to another: a daemon that was started again first ends guests that it has lost."""
+        deadline = time.monotonic() + SETTLE_LIMIT
+        sight = self._look(connection, side, name, limit)
+        while sight.state == "in shutdown" and time.monotonic() < deadline:
+            time.sleep(0.1)
+            sight = self._look(connection, side, name, limit)
+        return sight
+
+    def _config(self, connection: Connection, name: str, limit: float) -> str:
+        """Whose config the target has: its own, the guest's, or another."""
+        xml = connection.agent().call("config", limit, connection="target", name=name)["xml"]
+        described = re.search("<description>(.*?)</description>", xml)
+        return {TARGET_CONFIG: "own", GUEST_CONFIG: "guest"}.get(described.group(1) if described else "", "another")
+
     def _left(self, deadline: float) -> float:
         return max(1.0, deadline - time.monotonic())
+
+
+def _protocol(steps: list[Step]) -> str:
+    """The migration protocol that ran, by what the target was asked to prepare; empty when it was not."""
+    forms = {
+        "prepare": "v1", "prepare2": "v2", "prepare-tunnel": "v2", "prepare3": "v3", "prepare-tunnel3": "v3",
+        "prepare3-params": "v3-params", "prepare-tunnel3-params": "v3-params",
+    }
+    prepared = [forms[step.procedure] for step in steps if step.procedure in forms]
+    return prepared[-1] if prepared else ""

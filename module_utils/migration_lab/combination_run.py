@@ -4,22 +4,36 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import select
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Optional, TextIO
+from urllib.parse import urlsplit
 
 from .case_run import CaseRunner, Cell
 from .cell_check import check_versions, read_versions
+from .deviations import Deviation
 from .domain_xml import GuestConfig
 from .guest import build
 from .journal import SCHEMA, Journal, Record, check_same, read_journal
-from .matrix import Matrix, Tally, find_leftovers, remove_leftovers
-from .model import Case, LabError, Profile, select_cases
+from .leftovers import find_leftovers, remove_leftovers
+from .machine import Machine
+from .matrix import Matrix, Tally
+from .model import ROLES, Case, LabError, Profile, parse_version, select_cases
+from .rules import Rules
+from .tap import Link, Tap
+from .tap.ceiling import ceiling
+from .witness import Witness
+
+# libvirtd's port for unencrypted connections.
+LIBVIRT_PORT = 16509
 
 # Seconds between two lines of progress.
 PROGRESS_INTERVAL = 5.0
@@ -27,7 +41,11 @@ PROGRESS_INTERVAL = 5.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What to run. ``expected`` is by role what ``cell_check.check_versions`` takes; times are in seconds."""
+    """What to run. ``expected`` is by role what ``cell_check.check_versions`` takes; times are in seconds.
+
+    ``deviations`` is the ledger's data; ``tap`` and ``guest_checks`` say whether the tap and the witness
+    are there.
+    """
 
     run: str
     combination: str
@@ -44,6 +62,9 @@ class Settings:
     clean: bool
     resume: bool
     owner: Optional[int]
+    deviations: tuple[Mapping[str, Any], ...] = ()
+    tap: bool = True
+    guest_checks: bool = True
 
 
 class Owner:
@@ -84,26 +105,78 @@ def run_combination(settings: Settings) -> dict[str, Any]:
     header = _header(settings, cases, versions)
     check_same(earlier, header)
 
-    runner = CaseRunner(
-        settings.cell, settings.guest, settings.prefix, settings.run, settings.combination, settings.time_limit
-    )
-    leftovers = find_leftovers(settings.cell, settings.prefix)
-    if leftovers and not settings.clean:
-        raise LabError(
-            f"domains of an earlier run are left on the cell: {', '.join(leftovers)}; look at them, then run again "
-            "with clean=true to have them removed"
+    with ExitStack() as ends:
+        cell, tap, witness = settings.cell, None, None
+        if settings.tap:
+            cell, tap = _tapped(settings)
+            ends.callback(tap.stop)
+        if settings.guest_checks:
+            witness = Witness(cell.source, cell.target, settings.guest)
+            ends.callback(witness.close)
+        runner = CaseRunner(
+            cell, settings.guest, settings.prefix, settings.run, settings.combination, settings.time_limit, witness, tap
         )
-    journal = Journal(path)
-    try:
+        leftovers = find_leftovers(cell, settings.prefix)
+        if leftovers and not settings.clean:
+            raise LabError(
+                f"domains of an earlier run are left on the cell: {', '.join(leftovers)}; look at them, then run again "
+                "with clean=true to have them removed"
+            )
+        journal = Journal(path)
+        ends.callback(journal.close)
         journal.append("header", **header)
         if leftovers:
-            remove_leftovers(settings.cell, runner, leftovers)
+            remove_leftovers(cell, runner, leftovers)
             journal.append("event", event="leftovers", removed=leftovers)
         rest = [case for case in cases if case.id not in earlier.cases]
-        seconds = _run_rest(settings, runner, journal, rest)
-    finally:
-        journal.close()
+        held = [line for line in earlier.attempts if line.get("held") == "beside"]
+        beside = {line["case"]: f"failed beside others ({line['reason']})" for line in held}
+        setup = Setup(cell, runner, _rules(settings, versions), beside)
+        seconds = _run_rest(settings, setup, journal, rest)
+        for text in tap.oddities if tap else ():
+            journal.append("event", event="tap-oddity", detail=text)
     return _result(settings, cases, read_journal(path), versions, len(rest), seconds)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the cases of a run go through: the cell as the agents reach it, what carries cases out, what judges them, and those
+    that failed beside others before the run was cut off (id and note)."""
+
+    cell: Cell
+    runner: CaseRunner
+    rules: Rules
+    failed_beside: Mapping[str, str]
+
+
+def _tapped(settings: Settings) -> tuple[Cell, Tap]:
+    """Start the tap in the client's network, and the cell with its paths through it.
+
+    A path shows what its older end knows: an old client does not ask an old or a new daemon for more than it knows itself.
+
+    :raises LabError: when the tap cannot start.
+    """
+    cell = settings.cell
+    links = []
+    for name in ("client-source", "client-target", "source-target"):
+        ends = name.split("-")
+        shown = [version for end in ends if (version := settings.expected[end].get("ceiling"))]
+        machine: Machine = getattr(cell, ends[1])
+        port = urlsplit(machine.uri).port or LIBVIRT_PORT
+        links.append(Link(name, machine.address, port, ceiling(min(shown, key=parse_version)) if shown else None))
+    names = re.escape(f"{settings.prefix}{settings.combination}-") + r"\d{3}(?:-\d)?"
+    tap = Tap(links, listen=cell.client.address, names=names, namespace=cell.client.network_namespace())
+    return replace(cell, tapped=tap.start()), tap
+
+
+def _rules(settings: Settings, versions: Mapping[str, Mapping[str, str]]) -> Rules:
+    reported = {role: parse_version(versions[role]["libvirt"]) for role in ROLES}
+    shown = {
+        role: min(reported[role], parse_version(settings.expected[role].get("ceiling") or versions[role]["libvirt"]))
+        for role in ROLES
+    }
+    qemu = {role: parse_version(versions[role]["hypervisor"]) for role in ("source", "target")}
+    return Rules(reported, qemu, shown, settings.tap, tuple(map(Deviation.from_data, settings.deviations)))
 
 
 def _earlier(path: Path, resume: bool) -> Record:
@@ -127,6 +200,9 @@ def _header(settings: Settings, cases: list[Case], versions: Mapping[str, Any]) 
         },
         "selected": [case.id for case in cases],
         "guest": {**asdict(settings.guest), "image": _digest(build(settings.guest.arch).image)},
+        "ledger": _digest(json.dumps(settings.deviations, sort_keys=True).encode()),
+        "guest_checks": settings.guest_checks,
+        "tap": settings.tap,
         "workers": settings.workers,
         "time_limit": settings.time_limit,
     }
@@ -136,10 +212,13 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
-def _run_rest(settings: Settings, runner: CaseRunner, journal: Journal, cases: list[Case]) -> float:
+def _run_rest(settings: Settings, setup: Setup, journal: Journal, cases: list[Case]) -> float:
     """Run the cases that have no result yet; returns the seconds it took."""
     owner = Owner(settings.owner)
-    matrix = Matrix(settings.cell, runner, journal, settings.folder, cases, settings.workers, stop=owner.gone)
+    matrix = Matrix(
+        setup.cell, setup.runner, setup.rules, journal, settings.folder, cases, settings.workers, stop=owner.gone,
+        alone_again=bool(settings.pair.get("alone_again")), failed_beside=setup.failed_beside,
+    )
     finished = threading.Event()
     with (settings.folder.parent / "progress.log").open("a", buffering=1) as log:
         teller = threading.Thread(target=_tell, args=(settings.combination, matrix.tally, log, finished))
@@ -179,10 +258,10 @@ def _result(
         "versions": versions,
         "counts": dict(counts),
         "ran": ran,
-        "failed": [
+        "not_passed": [
             {"case": line["case"], "verdict": line["verdict"], "reason": line["reason"]}
             for line in chosen
-            if line["verdict"] != "pass"
+            if line["verdict"] not in ("pass", "known")
         ],
         "unexplained_deaths": [event["detail"] for event in record.unexplained_deaths],
         "seconds": round(seconds, 3),

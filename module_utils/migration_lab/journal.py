@@ -3,7 +3,8 @@
 
 A line is written with a single ``write`` on a descriptor opened for appending, so that a killed run leaves at most one
 torn line, the last.  Types of line: ``header`` (first, and again at each resume), ``case`` (an attempt at a case; only
-one with ``final`` true counts as its result) and ``event`` (a daemon's death, an agent's replacement, the end).
+one with ``final`` true counts as its result; ``held`` says why another does not) and ``event`` (a daemon's death, an agent's
+replacement, the end).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .model import LabError
 SCHEMA = 1
 
 # What must be the same for a journal to be gone on with.
-IDENTITY = ("combination", "pair", "versions", "profile", "guest")
+IDENTITY = ("combination", "pair", "versions", "profile", "guest", "ledger", "tap", "guest_checks")
 
 
 class Journal:
@@ -87,7 +88,8 @@ class Record:
         """
         deaths = [event for event in self.events if event["event"] == "daemon-death"]
         told = {case for death in deaths for case in death["in_flight"]}
-        untold = [attempt["case"] for attempt in self.attempts if not attempt["final"] and attempt["case"] not in told]
+        cut_off = [attempt for attempt in self.attempts if not attempt["final"] and attempt.get("held", "death") == "death"]
+        untold = [attempt["case"] for attempt in cut_off if attempt["case"] not in told]
         unexplained = [death for death in deaths if not death["culprits"]]
         if untold:
             detail = "a daemon died, and the run was cut off before that was sorted out"

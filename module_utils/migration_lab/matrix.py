@@ -4,6 +4,9 @@
 Each worker has an agent of its own.  When a daemon dies, the cases in flight beside it say nothing about themselves: no
 new case starts, the daemon is started again, and each of those cases is run again alone.  The one that brings it down
 again is the culprit; when none does, the death is recorded as unexplained and the run is not green.
+
+Cases that bring a daemon down by the ledger are run alone from the start, after the others: that costs them a restart
+each, and nobody else anything.
 """
 
 from __future__ import annotations
@@ -13,14 +16,23 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Callable, Optional
+from types import MappingProxyType
+from typing import Callable, Iterable, Mapping, Optional, Sequence
 
-from .agent_process import AgentDied, CallError, CallTimeout
-from .case_run import CLEAN_LIMIT, Attempt, CaseRunner, Cell, Connection, DaemonSilent
+from .case_run import FAILURES, STUCK_LIMIT, Attempt, CaseRunner, Cell, Connection, DaemonSilent
 from .journal import Journal
-from .judge import Judgement, judge
+from .judge import Judgement
 from .machine import Machine
 from .model import Case, LabError, Verdict
+from .rules import Rules
+
+
+class RunBroken(LabError):
+    """A daemon cannot be started again: no case can be run any more."""
+
+
+# Verdicts that need no look at the daemons and no log.
+QUIET = (Verdict.PASS, Verdict.KNOWN)
 
 
 @dataclass
@@ -68,23 +80,32 @@ class Matrix:
         self,
         cell: Cell,
         runner: CaseRunner,
+        rules: Rules,
         journal: Journal,
         folder: Path,
         cases: list[Case],
         workers: int,
         stop: Callable[[], bool],
+        alone_again: bool = False,
+        failed_beside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """
         :param folder: the combination's results folder; logs of cases that did not pass go into its ``logs``.
         :param workers: cases at a time, at least 1.
         :param stop: asked before each case; true ends the run after the cases in flight.
+        :param alone_again: whether a case that failed beside others is run once more, alone.
+        :param failed_beside: cases, by id with a note, that failed so before the run was cut off.
         """
         self._cell = cell
         self._runner = runner
+        self._rules = rules
         self._journal = journal
         self._folder = folder
-        self._pending = deque(cases)
-        self._workers = min(workers, max(len(cases), 1))
+        alone = [case for case in cases if rules.kills(case) or case.id in failed_beside]
+        self._pending = deque(case for case in cases if case not in alone)
+        self._alone = deque((case, failed_beside.get(case.id, "")) for case in alone)
+        self._alone_again = alone_again
+        self._workers = min(workers, max(len(self._pending), 1))
         self._stop = stop
         self.tally = Tally(len(cases))
         self._turn = threading.Condition()
@@ -114,10 +135,26 @@ class Matrix:
             raise self._broken
         if self._broken:
             raise LabError(f"the run broke down ({type(self._broken).__name__}: {self._broken})") from self._broken
+        self._tell_silent_death()
+        if self._alone and not self._pending:
+            self._run_rest_alone()
+        return not self._pending and not self._alone
+
+    def _run_rest_alone(self) -> None:
+        connection = Connection(self._cell)
+        try:
+            while self._alone and not self._stop():
+                case, note = self._alone.popleft()
+                self._run_alone(case, connection, worker=0, number=2 if note else 1, note=note)
+        finally:
+            connection.drop()
+
+    def _tell_silent_death(self) -> None:
+        """A daemon that is dead though every case passed: nobody is to blame, and what comes next needs it."""
         dead = self._dead()
         if dead:
             self._tell_death(dead, in_flight=[], culprits=[], logs=[])
-        return not self._pending
+            self._revive(dead)
 
     def _work(self, worker: int) -> None:
         connection = Connection(self._cell)
@@ -157,8 +194,8 @@ class Matrix:
 
     def _conclude(self, worker: int, attempt: Attempt, connection: Connection) -> None:
         """Journal the attempt, or hold it back when a daemon died around it; the last one in flight sorts that out."""
-        judgement = judge(attempt.case, attempt.seen)
-        passed = judgement.verdict is Verdict.PASS
+        judgement = self._rules.judge(attempt.case, attempt.seen)
+        passed = judgement.verdict in QUIET
         # Machines are asked before the turn is taken, so that a case that failed does not hold up the others.
         dead = {} if passed else self._dead(unsure=bool(attempt.timed_out or attempt.seen.lab_error))
         logs = [] if passed or dead else self._keep_logs(f"{attempt.case.number:03d}", attempt)
@@ -168,7 +205,11 @@ class Matrix:
                 self._deaths.update(dead)
                 self._suspects.append(attempt)
             else:
-                self._record(attempt, judgement, worker, self._beside[worker], logs)
+                beside = self._beside[worker]
+                again = self._alone_again and judgement.verdict is Verdict.FAIL and bool(beside)
+                self._record(attempt, judgement, worker, beside, logs, held="beside" if again else "")
+                if again:
+                    self._alone.append((attempt.case, f"failed beside {', '.join(sorted(beside))} ({judgement.reason})"))
                 if not passed:
                     self._replace(worker, attempt, connection)
             del self._in_flight[worker]
@@ -199,7 +240,7 @@ class Matrix:
         return dead
 
     def _answers(self, machine: Machine) -> bool:
-        probe = Connection(replace(self._cell, source=machine, target=machine))
+        probe = Connection(replace(self._cell, source=machine, target=machine, tapped={}))
         try:
             probe.agent()
         except DaemonSilent:
@@ -208,10 +249,13 @@ class Matrix:
             probe.drop()
         return True
 
-    def _revive(self, dead: dict[str, str]) -> None:
-        for role in dead:
+    def _revive(self, roles: Iterable[str]) -> None:
+        for role in roles:
             machine: Machine = getattr(self._cell, role)
-            self._processes[machine.name] = machine.restart_daemon()
+            try:
+                self._processes[machine.name] = machine.restart_daemon()
+            except LabError as error:
+                raise RunBroken(str(error)) from error
 
     def _sort_out(self, worker: int) -> None:
         """Start dead daemons again and run the suspects again, each alone."""
@@ -220,28 +264,59 @@ class Matrix:
         logs = self._keep_logs(f"death-{longest.case.number:03d}", longest)
         dead, suspects = self._keep_suspects(worker, logs)
         self._revive(dead)
-        culprits = []
-        for attempt in suspects:
-            connection = Connection(self._cell)
-            try:
-                self._runner.clean_domain(self._runner.domain_name(attempt.case), connection)
-                again = self._runner.run(attempt.case, connection)
-            except (CallError, CallTimeout, AgentDied, LabError) as error:
-                again = Attempt(attempt.case)
-                again.seen.lab_error = f"could not be run again: {error}"
-            finally:
-                connection.drop()
-            judgement = judge(again.case, again.seen)
-            passed = judgement.verdict is Verdict.PASS
-            deaths = {} if passed else self._dead(unsure=bool(again.timed_out or again.seen.lab_error))
-            if deaths:
-                culprits.append(attempt.case.id)
-                again.seen.daemon_deaths.extend(deaths.values())
-                judgement = judge(again.case, again.seen)
-            kept = [] if passed else self._keep_logs(f"{again.case.number:03d}", again)
-            self._record(again, judgement, worker, set(), kept, number=2)
-            self._revive(deaths)
-        self._tell_death(dead, [attempt.case.id for attempt in suspects], culprits, logs)
+        connection = Connection(self._cell)
+        left = [text for attempt in suspects for text in self._clean_first(attempt.case, connection)]
+        try:
+            culprits = [attempt.case.id for attempt in suspects if self._run_alone(attempt.case, connection, worker, number=2)]
+        finally:
+            connection.drop()
+        self._tell_death(dead, [attempt.case.id for attempt in suspects], culprits, logs, left)
+
+    def _clean_first(self, case: Case, connection: Connection) -> list[str]:
+        """Remove what a case cut off by a death has left; returns what stays, in words.
+
+        A daemon that was killed while it started a guest may be stuck with that guest for good (seen with 11.3.0).
+        """
+        try:
+            return self._runner.clean_domain(self._runner.domain_name(case), connection, STUCK_LIMIT)
+        except FAILURES as error:
+            connection.drop()
+            return [f"{self._runner.domain_name(case)}: {error}"]
+
+    def _run_alone(self, case: Case, connection: Connection, worker: int, number: int, note: str = "") -> bool:
+        """Run a case with nothing beside it and record its result; returns whether it brought a daemon down.
+
+        :param number: of the attempt.
+        :param note: what became of an attempt beside others, when that is why.
+        """
+        try:
+            attempt = self._runner.run(case, connection, self._revive_dead, number)
+        except RunBroken:
+            raise
+        except FAILURES as error:
+            attempt = Attempt(case, number)
+            attempt.seen.lab_error = f"could not be run alone: {error}"
+        if not attempt.seen.daemon_deaths:
+            # One that died behind a case that went well is its doing all the same: nothing else ran.
+            attempt.seen.daemon_deaths.extend(self._revive_dead(unsure=False, stuck=False).values())
+        if attempt.seen.lab_error or attempt.timed_out or attempt.seen.daemon_deaths:
+            connection.drop()
+        judgement = self._rules.judge(case, attempt.seen)
+        quiet = judgement.verdict is Verdict.PASS
+        logs = [] if quiet else self._keep_logs(f"{case.number:03d}", attempt)
+        if note:
+            note += f"; alone: {judgement.verdict.value}"
+        self._record(attempt, judgement, worker, set(), logs, number=number, note=note)
+        return bool(attempt.seen.daemon_deaths)
+
+    def _revive_dead(self, unsure: bool, stuck: bool) -> dict[str, str]:
+        """Start daemons again that died, where it is unsure also those that do not answer; both where one is stuck.
+
+        :returns: those that died or did not answer, by role, with what is known.
+        """
+        dead = self._dead(unsure)
+        self._revive(("source", "target") if stuck else dead)
+        return dead
 
     def _keep_suspects(self, worker: int, logs: list[str]) -> tuple[dict[str, str], list[Attempt]]:
         """Journal the attempts that were held back, as not final, and hand over them and the deaths around them."""
@@ -250,29 +325,35 @@ class Matrix:
         ids = {attempt.case.id for attempt in suspects}
         for attempt in suspects:
             attempt.seen.daemon_deaths.extend(dead.values())
-            judgement = judge(attempt.case, attempt.seen)
-            self._record(attempt, judgement, worker, ids - {attempt.case.id}, logs, final=False)
+            judgement = self._rules.judge(attempt.case, attempt.seen)
+            self._record(attempt, judgement, worker, ids - {attempt.case.id}, logs, held="death")
         return dead, suspects
 
-    def _tell_death(self, dead: dict[str, str], in_flight: list[str], culprits: list[str], logs: list[str]) -> None:
+    def _tell_death(
+        self, dead: dict[str, str], in_flight: list[str], culprits: list[str], logs: list[str], left: Sequence[str] = ()
+    ) -> None:
         self._journal.append(
             "event", event="daemon-death", machine=",".join(dead), detail="; ".join(dead.values()),
-            in_flight=in_flight, culprits=culprits, logs=logs,
+            in_flight=in_flight, culprits=culprits, logs=logs, left=list(left),
         )
 
     def _record(
         self, attempt: Attempt, judgement: Judgement, worker: int, beside: set[str], logs: list[str],
-        final: bool = True, number: int = 1,
+        held: str = "", number: int = 1, note: str = "",
     ) -> None:
-        """Append an attempt to the journal."""
+        """Append an attempt to the journal.
+
+        :param held: why it is not final: ``death`` of a daemon around it, or failed ``beside`` others and to be run alone.
+        """
         case = attempt.case
         self._journal.append(
-            "case", number=case.number, case=case.id, final=final, attempt=number, **judgement.to_data(),
-            migration=attempt.migration, lab_error=attempt.seen.lab_error,
+            "case", number=case.number, case=case.id, final=not held, held=held, attempt=number, **judgement.to_data(),
+            note=note, migration=attempt.migration, seen_protocol=attempt.seen.protocol or "",
+            steps=[step.to_data() for step in attempt.steps], lab_error=attempt.seen.lab_error,
             seconds=round(attempt.seconds, 3), call_seconds=round(attempt.call_seconds, 3),
             worker=worker, beside=sorted(beside), logs=logs,
         )
-        if final:
+        if not held:
             self.tally.verdicts[judgement.verdict.value] += 1
         self.tally.call_seconds += attempt.call_seconds
 
@@ -290,38 +371,18 @@ class Matrix:
             with path.open("a") as stream:
                 stream.write(text)
             kept.append(str(path.relative_to(self._folder)))
+        if attempt.seen.daemon_deaths:
+            kept += self._keep_crash(folder / f"{label}-kernel.log", time.monotonic() - attempt.started)
         return kept
 
-
-def find_leftovers(cell: Cell, prefix: str) -> list[str]:
-    """Names of the lab's domains that are on source or target though no run is active.
-
-    :raises LabError: when a daemon does not answer.
-    """
-    connection = Connection(cell)
-    try:
-        found: set[str] = set()
-        for side in ("source", "target"):
-            names = connection.agent().call("domains", CLEAN_LIMIT, connection=side)["names"]
-            found.update(name for name in names if name.startswith(prefix))
-        return sorted(found)
-    except (CallError, CallTimeout, AgentDied) as error:
-        raise LabError(f"the daemons could not be asked for left-over domains: {error}") from error
-    finally:
-        connection.drop()
-
-
-def remove_leftovers(cell: Cell, runner: CaseRunner, names: list[str]) -> None:
-    """Remove the lab's domains of those names.
-
-    :raises LabError: when one cannot be removed.
-    """
-    connection = Connection(cell)
-    try:
-        left = [text for name in names for text in runner.clean_domain(name, connection)]
-    except (CallError, CallTimeout, AgentDied) as error:
-        raise LabError(f"left-over domains could not be removed: {error}") from error
-    finally:
-        connection.drop()
-    if left:
-        raise LabError(f"left-over domains could not be removed: {'; '.join(left)}; re-provision the combination")
+    def _keep_crash(self, path: Path, seconds: float) -> list[str]:
+        """Keep the kernel's word on where a daemon crashed: the machines of a lab host share its kernel, and its log."""
+        try:
+            text = self._cell.source.crash_since(seconds + 1) or self._cell.target.crash_since(seconds + 1)
+        except LabError as error:
+            text = f"not obtained: {error}\n"
+        if not text:
+            return []
+        with path.open("a") as stream:
+            stream.write(text)
+        return [str(path.relative_to(self._folder))]

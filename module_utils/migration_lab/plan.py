@@ -10,15 +10,17 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from .catalogue import choose_guest, choose_pair, data_id, files_id, load_profile, release_id, validate
+from .catalogue import choose_guest, choose_pair, data_id, files_id, load_profile, release_id, resolve_release, validate
 from .combinations import COMBINATIONS, check_combinations, classes, deal
 from .journal import read_journal
-from .model import LabError, Profile, select_cases
+from .ledger import load_ledger
+from .model import LabError, Profile, parse_version, select_cases
+from .recorded import recorded
 
 SCHEMA = 1
 
 # What a resumed run must have in common with the run that it goes on with.
-IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id")
+IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id", "ledger_id")
 
 
 def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,15 +33,21 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     validate(catalogue, scenarios / "schema" / "catalogue.json", "the catalogue (group_vars)")
     _check_values(given)
     pair = choose_pair(given["pair"], given["pairs"], given["releases"])
+    if "ceiling" in pair and not given["tap"]:
+        raise LabError(f"pair '{pair['name']}' has a ceiling, which is the tap's work, and tap is false; leave tap out")
     guest = choose_guest(given["guest"], given["guests"], pair, given["releases"], given["guest_machine"])
+    guest["oldest"] = min((given["releases"][pair[side]]["libvirt"] for side in ("old", "new")), key=parse_version)
     profile = load_profile(given["profile"], scenarios)
+    deviations = load_ledger(scenarios)
+    releases = {name: resolve_release(name, given["releases"]) for name in sorted({pair["old"], pair["new"]})}
+    releases = {name: {"name": name, "id": release_id(name, release), **release} for name, release in releases.items()}
     patterns = _listed(given["cases"]) or ["*"]
     names = _listed(given["combinations"])
     combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
     lab_files = files_id([Path(path) for path in given["lab_files"]])
     identity = {
         "pair": pair, "profile": profile["name"], "guest": guest["name"],
-        "profile_id": data_id(profile), "lab_files_id": lab_files,
+        "profile_id": data_id(profile), "lab_files_id": lab_files, "ledger_id": data_id(deviations),
     }
     earlier = _earlier_run(given, identity) if given["resume"] else None
     if earlier:
@@ -61,10 +69,10 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "run": run,
         "folder": str(folder),
         "pair": pair,
-        "releases": {
-            name: {"name": name, "id": release_id(name, given["releases"][name]), **given["releases"][name]}
-            for name in sorted({pair["old"], pair["new"]})
-        },
+        "releases": releases,
+        "untried": [name for name, release in releases.items() if not recorded(release, scenarios)],
+        "deviations": deviations,
+        "ledger_id": identity["ledger_id"],
         "profile_id": identity["profile_id"],
         "lab_files_id": lab_files,
         "guest": guest,
@@ -94,6 +102,12 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
                 "schema": SCHEMA, "run": plan["run"], "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"]["name"],
                 "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
+                "ledger_id": plan["ledger_id"], "untried": plan["untried"],
+                "releases": {
+                    name: {field: release[field] for field in ("id", "kind", "libvirt")}
+                    for name, release in plan["releases"].items()
+                },
+                "deviations": plan["deviations"],
                 "combinations": plan["combinations"], "cases": plan["patterns"],
             }
             (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
@@ -128,9 +142,9 @@ def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[
         raise LabError(f"there is no run to resume in {root / given['run']}; start one without resume=true")
     earlier = max(runs, key=lambda run: str(run["started"]))
     for field in IDENTITY:
-        if earlier[field] != identity[field]:
+        if earlier.get(field) != identity[field]:
             raise LabError(
-                f"run {earlier['run']} cannot be resumed: its {field} is {_short(earlier[field])}, asked for is "
+                f"run {earlier['run']} cannot be resumed: its {field} is {_short(earlier.get(field))}, asked for is "
                 f"{_short(identity[field])}; put back the same {field}, or start another run"
             )
     return earlier
@@ -146,7 +160,7 @@ def _read_run(path: Path) -> dict[str, Any]:
         raise LabError(
             f"{path} has schema {run.get('schema')}, this lab reads schema {SCHEMA}; move the run out of the results folder"
         )
-    missing = {"run", "started", "combinations", "cases", *IDENTITY} - set(run)
+    missing = {"run", "started", "combinations", "cases", "pair", "profile", "guest"} - set(run)
     if missing:
         raise LabError(f"{path} has no field '{min(missing)}'; restore it, or move the run out of the results folder")
     return run
@@ -178,9 +192,12 @@ def _complete(journal: Path, cases: list[str]) -> bool:
 
 
 def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """By role the release, its libvirt version and the class that a combination asks for."""
+    """By role the release, its libvirt version and class that a combination asks for, and the ceiling of an emulated old one."""
     return {
-        role: {"release": pair[kind], "libvirt": releases[pair[kind]]["libvirt"], "class": kind}
+        role: {
+            "release": pair[kind], "libvirt": releases[pair[kind]]["libvirt"], "class": kind,
+            **({"ceiling": pair["ceiling"]} if kind == "old" and "ceiling" in pair else {}),
+        }
         for role, kind in classes(combination).items()
     }
 

@@ -21,6 +21,13 @@ def changed_pair(**fields: str) -> dict[str, Any]:
     return pairs
 
 
+def emulated(**fields: str) -> dict[str, Any]:
+    """The pairs with one field of pair emulated-v2 changed."""
+    pairs = catalogue()["migration_pairs"]
+    pairs["emulated-v2"].update(fields)
+    return pairs
+
+
 def changed_release(**fields: Any) -> dict[str, Any]:
     """The releases with one field of debian-12 changed."""
     releases = catalogue()["migration_releases"]
@@ -46,6 +53,10 @@ def changed_release(**fields: Any) -> dict[str, Any]:
         ({"lab_host_packages": ["podman", "no-such-package-of-the-lab"]}, "could not be installed on lab"),
         ({"workers": 0}, "workers is '0'; it must be auto, or a number"),
         ({"domain_prefix": ""}, "domain_prefix is ''"),
+        ({"pair": "emulated-v2", "tap": False}, "pair 'emulated-v2' has a ceiling, which is the tap's work, and tap is false"),
+        ({"pair": "emulated-v2", "migration_pairs": emulated(ceiling="0.9.0")}, "the tap knows no ceiling 0.9.0; it has 0.9.1"),
+        ({"pair": "emulated-v2", "migration_pairs": emulated(old="debian-11", boundary="9.0.0")},
+         "a ceiling on a machine that is old anyway: release 'debian-11' has libvirt 7.0.0, below the boundary 9.0.0"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -68,26 +79,32 @@ def podman_state() -> str:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "sentence"),
+    ("name", "old", "new", "sentence"),
     [
-        ("state: paused, target_config: false}", "state: asleep, target_config: false}",
+        ("deviations.yml", "check: target-state", "check: target-mood",
+         "deviation 'paused-guest-arrives-running', effects, entry 1, check: there is no check 'target-mood'"),
+        ("deviations.yml", "source: <0.9.2", "source: <0.9.2 >=0.9.2",
+         "deviations.yml: deviation 'paused-guest-arrives-running', when"),
+        ("deviations.yml", "without_flags: [paused]", "flags: [rdma-pin-all]", "matches nothing that exists"),
+        ("deviations.yml", "target: <4.5.0\n    method", "target: <5.0.0\n    method", "contradict each other"),
+        ("profiles/canonical.yml", "state: paused, target_config: false}", "state: asleep, target_config: false}",
          "canonical.yml: scenarios, 'transient-paused', state: 'asleep' is not one of"),
-        ("methods: [normal", "methodes: [normal", "canonical.yml: "),
-        ("methods: [", "methods: [[", "canonical.yml is not YAML"),
-        ("migrate: [persist-dest]", "migrate: [persist]",
+        ("profiles/canonical.yml", "methods: [normal", "methodes: [normal", "canonical.yml: "),
+        ("profiles/canonical.yml", "methods: [", "methods: [[", "canonical.yml is not YAML"),
+        ("profiles/canonical.yml", "migrate: [persist-dest]", "migrate: [persist]",
          "canonical.yml: flags, 'persist-dest', migrate, entry 1: 'persist' is not one of"),
     ],
-    ids=["field", "key", "syntax", "flag"],
+    ids=["check", "range", "nothing", "contradiction", "field", "key", "syntax", "flag"],
 )
-def test_a_malformed_profile_is_refused_with_file_entry_and_field(
-    lab: Lab, tmp_path: Path, old: str, new: str, sentence: str
+def test_a_malformed_ledger_or_profile_is_refused_with_file_entry_and_field(
+    lab: Lab, tmp_path: Path, name: str, old: str, new: str, sentence: str
 ) -> None:
     scenarios = tmp_path / "scenarios"
     shutil.copytree(ROOT / "scenarios", scenarios)
-    profile = scenarios / "profiles" / "canonical.yml"
-    text = profile.read_text()
+    path = scenarios / name
+    text = path.read_text()
     assert old in text
-    profile.write_text(text.replace(old, new, 1))
+    path.write_text(text.replace(old, new, 1))
     played = lab.play("full_matrix", scenarios_path=str(scenarios), results_root=str(tmp_path / "results"))
     assert played.status != 0
     assert sentence in played.message(), played.output

@@ -5,15 +5,21 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from migration_lab.case_run import Attempt, CaseRunner, Cell, Connection, DaemonSilent
+import pytest
+
+from migration_lab.case_run import Attempt, CaseRunner, Cell, Connection, DaemonSilent, Revive
+from migration_lab.deviations import Deviation
 from migration_lab.journal import Journal, Record, read_journal
 from migration_lab.machine import Machine
 from migration_lab.matrix import Matrix
-from migration_lab.model import Case, LabError
+from migration_lab.model import ROLES, Case, LabError
+from migration_lab.rules import Rules
 from synthetic_run import CASES, as_expected, lab_error, refused
 
 PATIENCE = 5.0  # seconds until a test that waits for something gives up
@@ -31,6 +37,7 @@ class FakeMachine:
         self.reachable = True
         self.restarts = 0
         self.log = f"{name} started\n"
+        self.crash = ""
 
     def daemon_process(self) -> int | None:
         if not self.reachable:
@@ -42,6 +49,9 @@ class FakeMachine:
         self.process += 1000
         self.alive, self.hangs = True, False
         return self.process
+
+    def crash_since(self, seconds: float) -> str:
+        return self.crash
 
     def log_size(self) -> int:
         return len(self.log)
@@ -91,29 +101,32 @@ class FakeRunner(CaseRunner):
         self.seen_beside: dict[tuple[str, int], set[str]] = {}
         self.attempts: dict[str, int] = defaultdict(int)
 
-    def run(self, case: Case, connection: Connection) -> Attempt:
-        attempt = Attempt(case, seen=as_expected(case), seconds=0.5, call_seconds=0.25)
+    def run(self, case: Case, connection: Connection, revive: Revive | None = None, number: int = 1) -> Attempt:
+        attempt = Attempt(case, number, seen=as_expected(case), seconds=0.5, call_seconds=0.25)
         with self.lock:
             first = len(self.started) < self.together.parties
             self.started.append(case.id)
             self.attempts[case.id] += 1
-            number = self.attempts[case.id]
+            begun = self.attempts[case.id]
             self.in_flight.add(case.id)
             self.most = max(self.most, len(self.in_flight))
-            self.seen_beside[case.id, number] = self.in_flight - {case.id}
+            self.seen_beside[case.id, begun] = self.in_flight - {case.id}
         try:
             if first:
                 self.together.wait(PATIENCE)
-            self.behaviours.get((case.id, number), lambda attempt: None)(attempt)
+            self.behaviours.get((case.id, begun), lambda attempt: None)(attempt)
         finally:
             with self.lock:
                 self.in_flight.discard(case.id)
+        lost = bool(attempt.seen.lab_error) or not (attempt.seen.migrated and attempt.seen.migrated.ok)
+        if revive and lost:
+            self._survive(attempt, connection, revive)
         return attempt
 
-    def domain_name(self, case: Case) -> str:
+    def domain_name(self, case: Case, number: int = 1) -> str:
         return f"mlab-{case.number}"
 
-    def clean_domain(self, name: str, connection: Connection) -> list[str]:
+    def clean_domain(self, name: str, connection: Connection, limit: float = 0) -> list[str]:
         self.cleaned.append(name)
         connection.agent()
         return []
@@ -131,6 +144,16 @@ class FakeCell:
         client = Machine("a-client", (), "python3")
         self.cell = Cell(client, cast(Machine, self.source), cast(Machine, self.target))
         self.matrix: Matrix | None = None
+        # Of the pair: both sides know protocol v3, and the ledger is empty.
+        versions = dict.fromkeys(ROLES, 9000000)
+        self.rules = Rules(versions, {"source": 7002000, "target": 7002000}, versions)
+        self.alone_again = False
+
+    def know(self, **deviation: Any) -> None:
+        """Put a deviation into the ledger."""
+        about = {"id": "known-one", "cause": "a bug", "reference": "a commit"}
+        entry = Deviation.from_data({**about, **deviation})
+        self.rules = replace(self.rules, ledger=(*self.rules.ledger, entry))
 
     def behave(self, case: Case, *behaviours: Behaviour | None) -> None:
         """Say what happens in the attempts at a case, in order; None and later ones: it passes."""
@@ -146,7 +169,8 @@ class FakeCell:
         self.runner.together = threading.Barrier(together)
         journal = Journal(self.folder / "journal.jsonl")
         matrix = self.matrix = Matrix(
-            self.cell, self.runner, journal, self.folder, list(cases), workers, stop=self.stop.is_set
+            self.cell, self.runner, self.rules, journal, self.folder, list(cases), workers, stop=self.stop.is_set,
+            alone_again=self.alone_again,
         )
         ended: list[bool | BaseException] = []
 
@@ -177,10 +201,22 @@ class FakeCell:
 
     def kill_target(self, attempt: Attempt) -> None:
         """The case brings the target's daemon down."""
-        self.target.alive = False
-        self.target.log += f"{attempt.case.id} killed me\n"
+        self._kill(self.target, attempt)
+
+    def kill_source(self, attempt: Attempt) -> None:
+        """The case brings the source's daemon down."""
+        self._kill(self.source, attempt)
+
+    def _kill(self, machine: FakeMachine, attempt: Attempt) -> None:
+        machine.alive = False
+        machine.log += f"{attempt.case.id} killed me\n"
         self.died.set()
         refused("end of file while reading data")(attempt.case, attempt.seen)
+
+    def need_daemons(self, attempt: Attempt) -> None:
+        """The case passes if both daemons are there."""
+        if not (self.source.alive and self.target.alive):
+            lab_error("could not connect")(attempt.case, attempt.seen)
 
     def suffer(self, attempt: Attempt) -> None:
         """The case is cut off by the death that another brings about."""
@@ -200,6 +236,17 @@ def refuse(attempt: Attempt) -> None:
 def break_lab(attempt: Attempt) -> None:
     """The lab fails."""
     lab_error("the agent was ended by SIGKILL")(attempt.case, attempt.seen)
+
+
+@contextmanager
+def fake_cell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCell]:
+    """A cell with fake connections, each of which must have been ended at the end."""
+    monkeypatch.setattr("migration_lab.matrix.Connection", FakeConnection)
+    monkeypatch.setattr("migration_lab.leftovers.Connection", FakeConnection)
+    monkeypatch.setattr(FakeConnection, "made", [])
+    monkeypatch.setattr(FakeConnection, "dropped", threading.Event())
+    yield FakeCell(folder)
+    assert all(connection.drops for connection in FakeConnection.made), "every connection that was made is ended"
 
 
 A, B, C, D, E, *_ = CASES

@@ -6,7 +6,8 @@
 
 ``lay`` puts it into a folder as ``libvirt.py``, for an agent that is started with that folder on its PYTHONPATH.  Its
 daemons are in the agent's own memory, one for each URI, and do what libvirt documents.  What a URI or a domain's name ends
-with makes a call go wrong, what its kernel's path ends with a migration.
+with makes a call go wrong, what its kernel's path ends with a migration: it kills the target's daemon with ``eof``, and
+comes to a target that makes a config of its own with ``muddled``.
 """
 
 import os
@@ -26,6 +27,7 @@ CAPABILITIES = (
 )
 ERROR_HANDLER = []
 DAEMONS = {}
+DEAD = set()  # URIs of daemons that died
 
 INACTIVE, RUNNING, PAUSED = 5, 1, 3
 PEER2PEER, PERSIST_DEST, UNDEFINE_SOURCE, ARRIVE_PAUSED = 2, 8, 16, 32
@@ -114,15 +116,19 @@ class Connection(object):
     def defineXML(self, xml):
         domain = self._named(xml)
         domain.persistent = True
+        domain.config = xml
         return domain
 
     def createXML(self, xml, flags):
         domain = self._named(xml)
+        domain.xml = xml
         domain.createWithFlags(flags)
         return domain
 
     def lookupByName(self, name):
         misbehave(name)
+        if self.uri in DEAD:
+            raise libvirtError("internal error: client socket is closed", 1, 0)
         if name not in self.domains:
             raise libvirtError("Domain not found: no domain with matching name '%s'" % name, 42, 10)
         return self.domains[name]
@@ -158,6 +164,8 @@ class Domain(object):
         self._kernel = kernel
         self.persistent = False
         self.state = INACTIVE
+        self.config = None  # the persistent one
+        self.xml = None  # the active one
 
     def name(self):
         return self._name
@@ -174,7 +182,17 @@ class Domain(object):
         return int(self.persistent)
 
     def createWithFlags(self, flags):
+        self.xml = self.xml or self.config
         self.state = flags & 1 and PAUSED or RUNNING
+
+    def suspend(self):
+        if self.state != RUNNING:
+            raise libvirtError("Requested operation is not valid: domain is not running", 55, 10)
+        self.state = PAUSED
+
+    def XMLDesc(self, flags):
+        assert flags == 2
+        return self.config
 
     def destroy(self):
         self.state = INACTIVE
@@ -192,16 +210,18 @@ class Domain(object):
         assert (dname, bandwidth) == (None, 0) and flags & PEER2PEER
         self._move(Connection(duri), flags)
 
-    def memoryPeek(self, start, size, flags):
-        assert flags == 2
-        memory = [byte % 256 for byte in range(start, start + size)]
-        return bytes(bytearray(memory))
-
     def _move(self, target, flags):
         misbehave(self._kernel)
+        if self._kernel.endswith("eof"):
+            DEAD.add(target.uri)
+            raise libvirtError("End of file while reading data: Input/output error", 38, 7)
         domain = target.domains.setdefault(self._name, Domain(target, self._name, self._kernel))
         domain.state = flags & ARRIVE_PAUSED and PAUSED or self.state
-        domain.persistent = domain.persistent or bool(flags & PERSIST_DEST)
+        domain.xml = self.xml
+        if flags & PERSIST_DEST:
+            domain.persistent, domain.config = True, self.xml
+        if self._kernel.endswith("muddled"):
+            domain.persistent, domain.config = True, "<domain/>"
         self.destroy()
         if flags & UNDEFINE_SOURCE:
             self.undefine()

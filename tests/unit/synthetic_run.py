@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterable, Mapping, Optional
 import yaml
 
 from migration_lab.combinations import RUNNING_ORDER, classes
+from migration_lab.deviations import Deviation, apply
 from migration_lab.journal import SCHEMA, Journal
 from migration_lab.judge import Observation, Outcome, Sight, judge
 from migration_lab.model import Case, Profile, State, Verdict
@@ -23,6 +24,15 @@ BY_ID = {case.id: case for case in CASES}
 PAIR = {"name": "debian", "old": "bookworm", "new": "trixie", "boundary": "10.0.0"}
 LIBVIRT = {"old": "9.0.0", "new": "11.3.0"}
 HYPERVISOR = {"old": "7.2.22", "new": "10.0.6"}
+
+# The first entry of the ledger, which explains a paused guest that arrives running.
+LEDGER = yaml.safe_load((ROOT / "scenarios/deviations.yml").read_text())
+DEVIATION = Deviation.from_data(LEDGER[0])
+EMULATED = {"name": "emulated-v2", "old": "debian-12", "new": "debian-12", "boundary": "0.9.2", "ceiling": "0.9.1"}
+STEPS = [
+    {"link": "client-target", "procedure": "prepare2", "started": 1764000000.1, "seconds": 0.2104, "result": "ok"},
+    {"link": "client-source", "procedure": "perform", "started": 1764000000.4, "seconds": None, "result": "no reply"},
+]
 
 Spoil = Callable[[Case, Observation], None]
 
@@ -79,13 +89,16 @@ def left_over(case: Case, seen: Observation) -> None:
 class SyntheticRun:
     """A results folder."""
 
-    def __init__(self, folder: Path, combinations: Iterable[str] = RUNNING_ORDER, cases: Iterable[Case] = CASES) -> None:
+    def __init__(
+        self, folder: Path, combinations: Iterable[str] = RUNNING_ORDER, cases: Iterable[Case] = CASES, **facts: Any
+    ) -> None:
+        """:param facts: further fields of run.json, or others in place of the usual ones."""
         self.folder = folder
         self.cases = list(cases)
         self.data: dict[str, Any] = {
             "schema": SCHEMA, "run": folder.name, "started": "2025-11-24T10:12:30Z", "user": "root", "host": "lab-host",
             "revision": "0123abc", "pair": PAIR, "profile": "canonical", "guest": "x86_64",
-            "combinations": list(combinations), "cases": ["*"],
+            "combinations": list(combinations), "cases": ["*"], **facts,
         }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").write_text(json.dumps(self.data))
@@ -110,13 +123,17 @@ class SyntheticRun:
         return journal
 
     def record(
-        self, journal: Journal, case: Case, spoil: Optional[Spoil] = None, final: bool = True, attempt: int = 1
+        self, journal: Journal, case: Case, spoil: Optional[Spoil] = None, final: bool = True, attempt: int = 1,
+        deviation: Optional[Deviation] = None, **fields: Any,
     ) -> None:
-        """Judge a case as expected, or spoilt, and append it."""
+        """Judge a case as expected, or spoilt, in the light of the deviation, and append it.
+
+        :param fields: of the journal's line, such as ``note`` and ``steps``.
+        """
         seen = as_expected(case)
         if spoil:
             spoil(case, seen)
-        judgement = judge(case, seen)
+        judgement = apply(judge(case, seen), deviation)
         migration = None
         if seen.migrated:
             migration = {
@@ -127,17 +144,25 @@ class SyntheticRun:
         journal.append(
             "case", number=case.number, case=case.id, final=final, attempt=attempt, **judgement.to_data(),
             migration=migration, lab_error=seen.lab_error, seconds=1.2, call_seconds=1.15, worker=0, beside=[], logs=logs,
+            **fields,
         )
 
     def complete(
-        self, combination: str, spoilt: Optional[Mapping[str, Spoil]] = None, order: Optional[Iterable[Case]] = None
+        self, combination: str, spoilt: Optional[Mapping[str, Spoil]] = None, order: Optional[Iterable[Case]] = None,
+        expected: Iterable[str] = (), **fields: Any,
     ) -> None:
-        """Journal all cases of a combination, in the given order, those named in ``spoilt`` gone wrong."""
+        """Journal all cases of a combination, in the given order, those named in ``spoilt`` gone wrong.
+
+        :param expected: the cases of which ``DEVIATION`` is expected.
+        :param fields: of the journal's lines of the spoilt cases.
+        """
+        expected = set(expected)
         journal = self.start(combination)
         spoilt = spoilt or {}
         assert set(spoilt) <= {case.id for case in self.cases}
         for case in order or self.cases:
-            self.record(journal, case, spoilt.get(case.id))
+            more = fields if case.id in spoilt else {}
+            self.record(journal, case, spoilt.get(case.id), deviation=DEVIATION if case.id in expected else None, **more)
         journal.append("event", event="end", complete=True, seconds=40.1)
         journal.close()
 

@@ -25,6 +25,9 @@ HEADER: dict[str, Any] = {
     "versions": {"client": {"libvirt": "11.3.0", "python": "3.13.5"}, "source": {"libvirt": "9.0.0"}},
     "profile": {"name": "canonical", "cases": 96},
     "guest": {"name": "x86_64", "accel": "tcg"},
+    "ledger": "0123456789ab",
+    "tap": True,
+    "guest_checks": True,
     "workers": 4,
 }
 
@@ -267,6 +270,9 @@ def test_first_start_has_nothing_to_differ_from() -> None:
         ("versions", {**HEADER["versions"], "source": {"libvirt": "9.0.1"}}),
         ("profile", {"name": "tck", "cases": 96}),
         ("guest", {"name": "x86_64", "accel": "kvm"}),
+        ("ledger", "ba9876543210"),
+        ("tap", False),
+        ("guest_checks", False),
     ],
 )
 def test_setting_that_differs_is_named_with_both_values(field: str, value: Any) -> None:
@@ -309,6 +315,17 @@ def test_cut_off_attempts_that_no_death_explains_are_an_unexplained_death(path: 
     write(path, ("header", HEADER), ("case", cut_off), ("case", {"case": "a", "final": True}))
     (death,) = read_journal(path).unexplained_deaths
     assert death["in_flight"] == ["a"] and "cut off" in death["detail"]
+
+
+@pytest.mark.parametrize(("held", "unexplained"), [("beside", False), ("death", True), (None, True)])
+def test_attempt_that_failed_beside_others_is_no_sign_of_a_death(path: Path, held: str | None, unexplained: bool) -> None:
+    """A journal that is older than the field has only attempts that a death cut off."""
+    fields = {} if held is None else {"held": held}
+    write(path, ("header", HEADER), case("a", final=False, **fields))
+    assert bool(read_journal(path).unexplained_deaths) == unexplained
+    write(path, case("b", final=False, held="death"), case("b", attempt=2), case("a", attempt=2))
+    in_flight = [death["in_flight"] for death in read_journal(path).unexplained_deaths]
+    assert in_flight == [["a", "b"] if unexplained else ["b"]]
 
 
 def test_full_disk_leaves_one_torn_line_and_ends_the_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,22 +13,21 @@ from typing import Any, cast
 
 import pytest
 
-from fake_cell import PATIENCE, A, B, C, D, E, FakeCell, FakeConnection, FakeMachine, break_lab, refuse
+from fake_cell import PATIENCE, A, B, C, D, E, FakeCell, FakeConnection, FakeMachine, break_lab, fake_cell, refuse
 from migration_lab.agent_process import AgentDied
 from migration_lab.case_run import Attempt
+from migration_lab.leftovers import find_leftovers, remove_leftovers
 from migration_lab.machine import Machine
-from migration_lab.matrix import DaemonLog, Matrix, Tally, find_leftovers, remove_leftovers
+from migration_lab.matrix import DaemonLog, Matrix, Tally
 from migration_lab.model import LabError
+from migration_lab.tap import Step
 from synthetic_run import CASES, lab_error
 
 
 @pytest.fixture
 def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCell]:
-    monkeypatch.setattr("migration_lab.matrix.Connection", FakeConnection)
-    monkeypatch.setattr(FakeConnection, "made", [])
-    monkeypatch.setattr(FakeConnection, "dropped", threading.Event())
-    yield FakeCell(tmp_path)
-    assert all(connection.drops for connection in FakeConnection.made), "every connection that was made is ended"
+    with fake_cell(tmp_path, monkeypatch) as cell:
+        yield cell
 
 
 # Cases and workers
@@ -69,6 +68,24 @@ def test_attempt_is_journalled_with_everything_about_it(cell: FakeCell) -> None:
     assert (line["number"], line["case"], line["final"], line["attempt"], line["verdict"]) == (2, B.id, True, 1, "pass")
     assert len(line["checks"]) == 10 and line["migration"] == {"call": "virDomainMigrate", "seconds": 0.2}
     assert (line["seconds"], line["call_seconds"], line["lab_error"], line["logs"]) == (0.5, 0.25, "", [])
+    assert (line["held"], line["note"], line["rule"], line["deviation"]) == ("", "", "", "")
+
+
+def test_what_the_tap_saw_is_journalled(cell: FakeCell) -> None:
+    def seen_by_tap(attempt: Attempt) -> None:
+        attempt.steps = [Step("client-target", "prepare3", 1764000000.12345, 0.21, "ok")]
+        attempt.seen.protocol = "v3"
+
+    cell.rules = replace(cell.rules, tapped=True)
+    cell.behave(A, seen_by_tap)
+    cell.run([A])
+    (line,) = cell.record.attempts
+    assert line["seen_protocol"] == "v3" and line["verdict"] == "pass"
+    assert line["steps"] == [
+        {"link": "client-target", "procedure": "prepare3", "started": 1764000000.1235, "seconds": 0.21, "result": "ok"}
+    ]
+    (check,) = [check for check in line["further"] if check["name"] == "protocol"]
+    assert (check["number"], check["expected"], check["got"]) == (11, "v3", "v3")
 
 
 def test_cases_in_flight_beside_a_case_are_known(cell: FakeCell) -> None:
@@ -323,16 +340,24 @@ def test_every_worker_connects_anew_after_a_death(cell: FakeCell) -> None:
     assert [connection.drops for connection in FakeConnection.made[:2]] == [2, 2], "once after the death, and at the end"
 
 
-def test_suspect_that_cannot_be_run_again_is_the_labs_error(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(name: str, connection: object) -> list[str]:
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_a_suspect_has_left_does_not_touch_its_second_attempt(
+    cell: FakeCell, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    """Its domain has another name, and what stays of the first is told with the death."""
+
+    def clean(name: str, connection: object, limit: float) -> list[str]:
+        if stays:
+            return [f"{name} on the source: transient, paused"]
         raise AgentDied(125, "no such container")
 
-    monkeypatch.setattr(cell.runner, "clean_domain", gone)
+    monkeypatch.setattr(cell.runner, "clean_domain", clean)
     cell.behave(A, cell.kill_target)
     assert cell.run([A, B]) is True
-    assert cell.record.cases[A.id]["verdict"] == "error"
-    assert cell.record.cases[A.id]["reason"] == "could not be run again: the agent exited 125: no such container"
-    assert cell.record.cases[B.id]["verdict"] == "pass"
+    assert [cell.record.cases[case.id]["verdict"] for case in (A, B)] == ["pass", "pass"]
+    (death,) = cell.record.events
+    said = "mlab-1 on the source: transient, paused" if stays else "mlab-1: the agent exited 125: no such container"
+    assert death["left"] == [said]
 
 
 def test_stop_during_a_death_still_sorts_it_out(cell: FakeCell) -> None:
@@ -470,6 +495,16 @@ def test_leftovers_that_stay_are_named(cell: FakeCell, monkeypatch: pytest.Monke
     monkeypatch.setattr(cell.runner, "clean_domain", lambda name, connection: left[name])
     with pytest.raises(LabError, match="mlab-2 on the source: persistent, running; re-provision the combination"):
         remove_leftovers(cell.cell, cell.runner, ["mlab-1", "mlab-2"])
+    assert (cell.source.restarts, cell.target.restarts) == (1, 1), "tried once with daemons started anew, not more"
+
+
+def test_daemons_that_do_not_let_go_of_leftovers_are_started_anew(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clean(name: str, connection: FakeConnection) -> list[str]:
+        return [] if cell.target.restarts else [f"{name} on the target: transient, paused"]
+
+    monkeypatch.setattr(cell.runner, "clean_domain", clean)
+    remove_leftovers(cell.cell, cell.runner, ["mlab-1"])
+    assert cell.target.restarts == 1
 
 
 # Deaths and hangs that are awkward to sort out: nobody innocent is blamed, and nothing of them is lost

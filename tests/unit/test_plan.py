@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from migration_lab.combinations import RUNNING_ORDER
+from migration_lab.combinations import COMBINATIONS, RUNNING_ORDER, classes
 from migration_lab.journal import Journal
 from migration_lab.model import LabError
 from migration_lab.plan import SCHEMA, check_results_root, make_plan, start_run
 from synthetic_run import CASES, ROOT
-from test_catalogue import CATALOGUE, changed
+from test_catalogue import CATALOGUE, TREE, changed
 
 IDS = [case.id for case in CASES]
 
@@ -28,8 +29,14 @@ def given(tmp_path: Path) -> dict[str, Any]:
         **CATALOGUE, "pair": "debian", "profile": "canonical", "guest": "x86_64", "guest_machine": "", "combinations": "all",
         "cases": "*", "cells": ["a"], "scenarios": str(ROOT / "scenarios"), "lab_files": [],
         "results_root": str(tmp_path / "results"), "run": "", "resume": False, "start": True, "about": {},
-        "workers": "auto", "time_limit": 60.0, "prefix": "mlab-",
+        "workers": "auto", "time_limit": 60.0, "prefix": "mlab-", "tap": True,
     }
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    """A copy of the scenarios that can be changed."""
+    return Path(shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios"))
 
 
 def start(given: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -68,6 +75,69 @@ def test_release_in_the_plan_has_its_image_and_its_entry(given: dict[str, Any]) 
     release = make_plan(given)["releases"]["debian-12"]
     assert re.fullmatch(r"debian-12-[0-9a-f]{12}", release["id"])
     assert release == {"name": "debian-12", "id": release["id"], **CATALOGUE["releases"]["debian-12"]}
+
+
+def test_ledger_goes_with_the_plan(given: dict[str, Any], scenarios: Path) -> None:
+    plan = make_plan({**given, "scenarios": str(scenarios)})
+    assert [entry["id"] for entry in plan["deviations"]] == [
+        "paused-guest-arrives-running", "v2-crashes-target", "v2-crashes-source",
+    ]
+    (scenarios / "deviations.yml").write_text("[]\n")
+    without = make_plan({**given, "scenarios": str(scenarios)})
+    assert without["deviations"] == [] and without["ledger_id"] != plan["ledger_id"]
+
+
+@pytest.mark.parametrize(("record", "untried"), [(None, ["debian-12", "debian-13"]), ("debian-13", ["debian-12"])])
+def test_releases_that_no_run_on_record_has_seen_are_untried(
+    given: dict[str, Any], scenarios: Path, record: str | None, untried: list[str]
+) -> None:
+    path = scenarios / "recorded.yml"
+    entries = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({record: entries[record]} if record else {}))
+    assert make_plan({**given, "scenarios": str(scenarios)})["untried"] == untried
+    assert make_plan(given)["untried"] == [], "of the repository's own"
+
+
+def test_release_that_a_run_on_record_saw_with_another_version_is_untried(given: dict[str, Any]) -> None:
+    releases = changed(CATALOGUE["releases"], "debian-12/libvirt", "9.0.1")
+    assert make_plan({**given, "releases": releases})["untried"] == ["debian-12"]
+
+
+TREE_PAIR = {"old": "tree", "new": "debian-12", "boundary": "0.9.2", "alone_again": True}
+
+
+@pytest.mark.parametrize(
+    ("pair", "oldest"),
+    [("debian", "9.0.0"), ("debian-lts", "7.0.0"), ("emulated-v2", "9.0.0"), ("with-a-tree", "0.9.1")],
+)
+def test_guest_must_fit_the_oldest_libvirt_of_the_pair(given: dict[str, Any], pair: str, oldest: str) -> None:
+    """Of the versions that are really there: one that only the tap shows takes the XML that it can."""
+    releases = {**CATALOGUE["releases"], "tree": TREE}
+    pairs = {**CATALOGUE["pairs"], "with-a-tree": TREE_PAIR}
+    plan = make_plan({**given, "releases": releases, "pairs": pairs, "pair": pair})
+    assert plan["guest"]["oldest"] == oldest and plan["guest"]["name"] == "x86_64"
+    assert plan["pair"].get("alone_again", False) == (pair == "with-a-tree")
+    assert "oldest" not in CATALOGUE["guests"]["x86_64"], "the catalogue is left as it was"
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_emulated_old_machines_have_a_ceiling(given: dict[str, Any], combination: str) -> None:
+    plan = make_plan({**given, "pair": "emulated-v2", "combinations": combination})
+    expected = plan["expected"][combination]
+    for role, age in classes(combination).items():
+        ceiling = {"ceiling": "0.9.1"} if age == "old" else {}
+        assert expected[role] == {"release": "debian-12", "libvirt": "9.0.0", "class": age, **ceiling}
+    assert list(plan["releases"]) == ["debian-12"], "one image does for both"
+
+
+def test_ceiling_needs_the_tap(given: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(LabError) as refusal:
+        make_plan({**given, "pair": "emulated-v2", "tap": False})
+    assert str(refusal.value) == (
+        "pair 'emulated-v2' has a ceiling, which is the tap's work, and tap is false; leave tap out"
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert make_plan({**given, "tap": False})["pair"]["name"] == "debian", "others do without it"
 
 
 def test_plan_of_the_same_inputs_is_the_same(given: dict[str, Any]) -> None:
@@ -207,6 +277,10 @@ def test_started_run_has_a_folder_for_each_combination(given: dict[str, Any]) ->
         "schema": SCHEMA, "run": "mine", "user": "root", "revision": "abc", "pair": plan["pair"], "profile": "canonical",
         "guest": "x86_64", "combinations": ["onn", "nnn"], "cases": ["p2p/*"],
         "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
+        "ledger_id": plan["ledger_id"], "untried": plan["untried"], "deviations": plan["deviations"],
+        "releases": {
+            name: {field: release[field] for field in ("id", "kind", "libvirt")} for name, release in plan["releases"].items()
+        },
     }
 
 
@@ -329,14 +403,43 @@ def test_resumed_run_keeps_its_own_combinations_and_cases(given: dict[str, Any])
             make_plan({**given, "resume": True, "run": "mine", **changes})
 
 
-def test_run_of_a_profile_that_was_edited_is_not_resumed(given: dict[str, Any], tmp_path: Path) -> None:
-    scenarios = tmp_path / "scenarios"
-    shutil.copytree(ROOT / "scenarios", scenarios)
+def test_run_of_a_profile_that_was_edited_is_not_resumed(given: dict[str, Any], scenarios: Path) -> None:
     start({**given, "scenarios": str(scenarios)}, run="mine")
     profile = scenarios / "profiles" / "canonical.yml"
     profile.write_text(profile.read_text().replace("{name: none, migrate: []}", "{name: none, migrate: [unsafe]}"))
     with pytest.raises(LabError, match="its profile_id is"):
         make_plan({**given, "scenarios": str(scenarios), "resume": True, "run": "mine"})
+
+
+def test_run_with_another_ledger_is_not_resumed(given: dict[str, Any], scenarios: Path) -> None:
+    given["scenarios"] = str(scenarios)
+    plan = start(given, run="mine")
+    ledger = scenarios / "deviations.yml"
+    ledger.write_text(ledger.read_text().replace("source: <0.9.2", "source: <0.9.1"))
+    with pytest.raises(LabError) as refusal:
+        make_plan({**given, "resume": True, "run": "mine"})
+    assert str(refusal.value).startswith(f"run mine cannot be resumed: its ledger_id is {plan['ledger_id']}, asked for is ")
+
+
+def test_comments_in_the_ledger_do_not_matter(given: dict[str, Any], scenarios: Path) -> None:
+    given["scenarios"] = str(scenarios)
+    start(given, run="mine")
+    ledger = scenarios / "deviations.yml"
+    ledger.write_text(ledger.read_text() + "# Nothing else is known.\n")
+    assert make_plan({**given, "resume": True})["run"] == "mine"
+
+
+def test_run_from_before_the_ledger_is_there_but_not_resumed(given: dict[str, Any]) -> None:
+    for name, started in (("before", "2026-11-23T10:00:00Z"), ("after", "2026-11-24T10:00:00Z")):
+        start(given, run=name)
+        file = run_file(given, name)
+        facts = {**json.loads(file.read_text()), "started": started}
+        for field in ("ledger_id", "untried", "deviations") if name == "before" else ():
+            del facts[field]
+        file.write_text(json.dumps(facts))
+    with pytest.raises(LabError, match=r"^run before cannot be resumed: its ledger_id is None, asked for is .*; put back"):
+        make_plan({**given, "resume": True, "run": "before"})
+    assert make_plan({**given, "resume": True})["run"] == "after", "it is in nobody's way"
 
 
 @pytest.mark.parametrize("name", ["a/b", "*", "/tmp/x"])

@@ -12,7 +12,7 @@ import pytest
 
 from migration_lab.results.junit import junit_text
 from migration_lab.results.summary import read_run
-from synthetic_run import CASES, SyntheticRun, lab_error, left_over, refused, wrong_state
+from synthetic_run import CASES, DEVIATION, EMULATED, SyntheticRun, lab_error, left_over, refused, wrong_state
 
 # Attributes that junit-10.xsd of jenkinsci/xunit-plugin allows, those it requires first, of the elements that the lab writes.
 ALLOWED = {
@@ -23,12 +23,13 @@ ALLOWED = {
     "testcase": ("name", "time classname"),
     "failure": ("", "type message"),
     "error": ("", "type message"),
+    "skipped": ("", "type message"),
 }
 CHILDREN = {
     "testsuites": {"testsuite"},
     "testsuite": {"properties", "testcase"},
     "properties": {"property"},
-    "testcase": {"failure", "error"},
+    "testcase": {"failure", "error", "skipped"},
 }
 TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]{0,3})?")
 
@@ -54,7 +55,7 @@ def written(lab: SyntheticRun, name: str = "noo") -> Element:
         assert {"skipped", "time"} <= set(suite.attrib)
         cases = suite.findall("testcase")
         assert int(suite.attrib["tests"]) == len(cases)
-        for tag, counter in (("failure", "failures"), ("error", "errors")):
+        for tag, counter in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             assert int(suite.attrib[counter]) == len(suite.findall(f"testcase/{tag}"))
         assert float(suite.attrib["time"]) == pytest.approx(sum(float(case.attrib["time"]) for case in cases))
     for counter in ("tests", "failures", "errors"):
@@ -110,17 +111,27 @@ def test_error_is_no_failure(one: SyntheticRun) -> None:
     assert (error.text or "").startswith("the agent hung\nnot run: migrated,")
 
 
-@pytest.mark.parametrize(("verdict", "counter"), [("fixed", "failures"), ("known", None)])
-def test_verdicts_that_deviations_bring(one: SyntheticRun, verdict: str, counter: str | None) -> None:
-    one.complete("noo")
-    path = one.journal_path("noo")
-    lines = path.read_text().splitlines()
-    lines[1] = lines[1].replace('"verdict":"pass"', f'"verdict":"{verdict}"')
-    path.write_text("\n".join(lines) + "\n")
+def test_known_is_skipped_and_fixed_a_failure(one: SyntheticRun) -> None:
+    known, fixed = CASES[48].id, CASES[49].id
+    one.complete("noo", {known: wrong_state}, expected=[known, fixed], note="failed beside 3 other cases; alone: known")
     root = written(one)
-    assert {name: root.attrib[name] for name in ("failures", "errors")} == {
-        name: "1" if name == counter else "0" for name in ("failures", "errors")
-    }
+    assert root.attrib["failures"] == "1" and root.attrib["errors"] == "0" and root[1].attrib["skipped"] == "1"
+    (skipped,) = root.iter("skipped")
+    assert skipped.attrib == {"type": "known", "message": f"known: {DEVIATION.id}"}
+    lines = (skipped.text or "").splitlines()
+    assert lines[0] == "target-state: expected paused, got running"
+    assert "note: failed beside 3 other cases; alone: known" in lines
+    (failure,) = root.iter("failure")
+    said = f"deviation {DEVIATION.id} was expected and did not come: target-state got running"
+    assert failure.attrib == {"type": "fixed", "message": said}
+
+
+def test_properties_tell_of_emulated_and_untried_machines(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"], pair=EMULATED, untried=["ubuntu-11.04", "debian-6"])
+    lab.complete("noo")
+    properties = {item.attrib["name"]: item.attrib["value"] for item in written(lab)[0].iter("property")}
+    assert properties["emulated"] == "old is emulated: debian-12 presented as libvirt 0.9.1"
+    assert properties["untried"] == "nobody has run it before: ubuntu-11.04, debian-6"
 
 
 def test_case_without_a_result_is_an_error(one: SyntheticRun) -> None:

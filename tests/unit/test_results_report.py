@@ -13,7 +13,7 @@ import pytest
 from migration_lab.combinations import COMBINATIONS, RUNNING_ORDER
 from migration_lab.model import LabError
 from migration_lab.results import make_report
-from synthetic_run import CASES, ROOT, SyntheticRun, lab_error, refused, wrong_state
+from synthetic_run import CASES, DEVIATION, EMULATED, LEDGER, ROOT, STEPS, SyntheticRun, lab_error, refused, wrong_state
 
 TEMPLATE = ROOT / "roles/report/templates/index.html.j2"
 
@@ -87,7 +87,7 @@ def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun) -> None:
         "nnn 46 cases not obtained\n    the run was cut off before their final result; -e resume=true runs the rest\n"
         f"    {CASES[50].id}, {CASES[51].id}, {CASES[52].id} and 43 more\n    journal: {folder}/nnn/journal.jsonl",
     ]
-    assert f"-e combination=ooo -e 'cases={CASES[1].id}'" in again
+    assert f"-e pair=debian -e profile=canonical -e combination=ooo -e 'cases={CASES[1].id}'" in again
     assert last == (
         "NOT green: 7 of 8 combinations, 626 of 768 cases, 6247 of 7680 checks; "
         "2 fail, 1 error, 142 cases not obtained, 1 daemon death unexplained"
@@ -172,6 +172,72 @@ def test_page(mixed: SyntheticRun) -> None:
     report.write()
     made = [link for link in page.links if "/logs/" not in link]
     assert len(made) == 23 and all((mixed.folder / link).is_file() for link in made)
+
+
+@pytest.fixture
+def deviating(tmp_path: Path) -> SyntheticRun:
+    """A run on emulated machines: a known case, one of which the deviation did not come, a failed one, and one tried again."""
+    lab = SyntheticRun(tmp_path / "run", ["ooo", "nnn"], pair=EMULATED, untried=["debian-6"], deviations=LEDGER)
+    known, fixed, failed, again = (CASES[number].id for number in (48, 49, 40, 0))
+    journal = lab.start("ooo")
+    for case in CASES:
+        lab.record(
+            journal, case, wrong_state if case.id in (known, failed) else None,
+            deviation=DEVIATION if case.id in (known, fixed) else None,
+            note="failed beside 3 others; alone: pass" if case.id == again else "",
+            steps=STEPS, seen_protocol="v2",
+        )
+    journal.close()
+    lab.complete("nnn")
+    return lab
+
+
+def test_page_lists_the_ledger_and_what_the_tap_saw(deviating: SyntheticRun) -> None:
+    report = make_report(deviating.folder, TEMPLATE)
+    page = Page(report.files[deviating.folder / "index.html"])
+    text = " ".join(page.text.split())
+    assert "old is emulated: debian-12 presented as libvirt 0.9.1 nobody has run it before: debian-6 NOT green" in text
+    assert "judged by: check target-state: expected running, got paused" in text
+    assert "protocol v2: client-target: prepare2, 0.210 s, ok client-source: perform, no reply" in text
+    assert f"Tried again ooo {CASES[0].id}: failed beside 3 others; alone: pass" in text
+    rows = page.rows[3:]
+    assert rows[0] == ["Deviation", "ooo", "nnn", "known", "fixed"]
+    assert rows[1] == [DEVIATION.id, "1 known, 1 fixed", "0", "1", "1"]
+    assert [row[0] for row in rows[1:]] == [entry["id"] for entry in LEDGER]
+    for entry in LEDGER:
+        assert all(entry[field] in page.text for field in ("title", "cause", "reference"))
+    assert "source below 0.9.2, target below 4.5.0, method p2p or tunnelled, guest paused, without flag paused" in text
+    assert "guest-continuity: got *counting, only sometimes" in text
+
+
+def test_page_has_nothing_to_say_of_a_run_without_a_ledger(mixed: SyntheticRun) -> None:
+    page = make_report(mixed.folder, TEMPLATE).files[mixed.folder / "index.html"]
+    assert "Deviations" not in page and "Tried again" not in page and "emulated" not in page
+
+
+def test_text_explains_every_case_that_is_no_pass_when_asked(deviating: SyntheticRun) -> None:
+    plain = make_report(deviating.folder, TEMPLATE).text
+    assert plain.splitlines()[1:3] == [
+        "old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6",
+    ]
+    assert f"\n\nooo {CASES[0].id}: failed beside 3 others; alone: pass\n\n" in plain and "What judged" not in plain
+    text = make_report(deviating.folder, TEMPLATE, explain=True).text
+    blocks = [block for block in text.split("\n\n") if block.startswith("What judged")]
+    steps = "    client-target: prepare2, 0.210 s, ok\n    client-source: perform, no reply"
+    assert blocks == [
+        "What judged each case that is no pass:\n"
+        f"ooo {CASES[40].id}: fail\n    check target-state: expected running, got paused\n{steps}\n"
+        f"ooo {CASES[48].id}: known\n    deviation {DEVIATION.id}: target-state got running\n{steps}\n"
+        f"ooo {CASES[49].id}: fixed\n"
+        f"    deviation {DEVIATION.id}: expected target-state got running; every check passed\n{steps}"
+    ]
+
+
+def test_run_file_has_deviations_and_notices(deviating: SyntheticRun) -> None:
+    make_report(deviating.folder, TEMPLATE).write()
+    results = json.loads((deviating.folder / "run.json").read_text())["results"]
+    assert results["deviations"][0] == {"id": DEVIATION.id, "known": {"ooo": 1}, "fixed": {"ooo": 1}}
+    assert results["notices"] == ["old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6"]
 
 
 def test_run_file_is_completed(mixed: SyntheticRun) -> None:

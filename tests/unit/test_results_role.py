@@ -85,9 +85,12 @@ def test_role_reports_and_is_idempotent(lab: SyntheticRun, tmp_path: Path) -> No
     shown = [line.strip() for line in first.output.splitlines()]
     assert [line.rstrip() for line in result["text"].splitlines() if line.strip() not in shown] == [], "each line on its own"
 
-    second = play(lab, tmp_path)
+    second = play(lab, tmp_path, "-e", "report_explain=true")
     assert second.result["changed"] is False and second.result["files"] == []
     assert second.status == 0
+    assert "What judged each case" not in result["text"]
+    rule = result["failures"][0]["rule"]
+    assert f"fail\n    {rule}\n" in second.result["text"].partition("What judged each case that is no pass:")[2]
 
 
 def test_bad_input_is_one_sentence(lab: SyntheticRun, tmp_path: Path) -> None:

@@ -5,13 +5,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from migration_lab.combinations import COMBINATIONS, RUNNING_ORDER
 from migration_lab.model import LabError
-from migration_lab.results.summary import Kind, read_run
-from synthetic_run import BY_ID, CASES, LIBVIRT, SyntheticRun, lab_error, left_over, refused, wrong_state
+from migration_lab.results.failure import Kind
+from migration_lab.results.seen_deviations import seen_deviations
+from migration_lab.results.summary import read_run
+from migration_lab.results.wording import conditions_text
+from synthetic_run import (
+    BY_ID,
+    CASES,
+    DEVIATION,
+    EMULATED,
+    LEDGER,
+    LIBVIRT,
+    STEPS,
+    SyntheticRun,
+    lab_error,
+    left_over,
+    refused,
+    wrong_state,
+)
 
 CASE = "p2p/transient-paused-dst/persist-dest"
 
@@ -289,3 +306,80 @@ def test_journal_broken_in_the_middle_is_refused(one: SyntheticRun) -> None:
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(LabError, match="line 4 of the journal"):
         read_run(one.folder)
+
+
+def test_known_cases_are_counted_and_the_run_is_green(one: SyntheticRun) -> None:
+    paused = [case.id for case in CASES if case.method.value != "normal" and case.scenario.state.value == "paused"]
+    one.complete("noo", dict.fromkeys(paused, wrong_state), expected=paused)
+    run = read_run(one.folder)
+    assert run.summary == "green: 1 combination, 96 of 96 cases, 960 of 960 checks, 32 known"
+    assert run.counts["known"] == 32 and run.green
+
+
+def test_fixed_case_is_red_and_says_by_which_rule(one: SyntheticRun) -> None:
+    one.complete("noo", expected=[CASE])
+    run = read_run(one.folder)
+    (failure,) = run.failures
+    assert failure.verdict == "fixed" and failure.checks == []
+    assert failure.lines == [f"deviation {DEVIATION.id} was expected and did not come: target-state got running"]
+    assert failure.rule == f"deviation {DEVIATION.id}: expected target-state got running; every check passed"
+    assert run.summary == "NOT green: 1 combination, 96 of 96 cases, 960 of 960 checks; 1 fixed"
+
+
+def test_failure_has_what_the_tap_saw(one: SyntheticRun) -> None:
+    one.complete("noo", {CASE: wrong_state}, steps=STEPS, seen_protocol="v2", note="failed beside 3 others; alone: fail")
+    (failure,) = read_run(one.folder).failures
+    assert (failure.steps, failure.protocol, failure.note) == (STEPS, "v2", "failed beside 3 others; alone: fail")
+    assert failure.rule == "check target-state: expected paused, got running"
+    json.dumps(failure.to_data())
+
+
+def test_journal_that_is_older_than_rules_and_deviations(one: SyntheticRun) -> None:
+    one.complete("noo", {CASE: wrong_state})
+    path = one.journal_path("noo")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        for name in ("rule", "deviation"):
+            line.pop(name, None)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = read_run(one.folder)
+    (failure,) = run.failures
+    assert failure.rule == "target-state: expected paused, got running" and failure.steps == [] and failure.note == ""
+    assert run.notices == {} and seen_deviations(run) == []
+
+
+def test_emulated_and_untried_machines_are_said_in_the_summary(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"], pair=EMULATED, untried=["ubuntu-11.04", "debian-6"])
+    lab.complete("noo")
+    assert read_run(lab.folder).summary == (
+        "green: 1 combination, 96 of 96 cases, 960 of 960 checks; old is emulated: debian-12 presented as libvirt 0.9.1; "
+        "nobody has run it before: ubuntu-11.04, debian-6"
+    )
+
+
+def test_deviations_are_counted_by_combination(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["ooo", "noo", "nnn"], deviations=LEDGER)
+    paused = [case.id for case in CASES if case.method.value == "p2p" and case.scenario.state.value == "paused"]
+    lab.complete("ooo", dict.fromkeys(paused, wrong_state), expected=paused)
+    lab.complete("noo", dict.fromkeys(paused[1:], wrong_state), expected=paused)
+    lab.complete("nnn")
+    first, *others = seen_deviations(read_run(lab.folder))
+    assert first.to_data() == {"id": DEVIATION.id, "known": {"ooo": 16, "noo": 15}, "fixed": {"noo": 1}}
+    assert (first.cell("ooo"), first.cell("noo"), first.cell("nnn")) == ("16 known", "15 known, 1 fixed", "")
+    assert [other.id for other in others] == [entry["id"] for entry in LEDGER[1:]]
+    assert all(not other.known and not other.fixed for other in others)
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ({"source": "<0.9.2", "target": ">=0.9.2 <4.5.0", "method": ["p2p", "tunnelled"], "state": "paused"},
+         "source below 0.9.2, target from 0.9.2, below 4.5.0, method p2p or tunnelled, guest paused"),
+        ({"target_qemu": ">=7.2.0", "protocol": "v2", "persistent": False, "target_config": True},
+         "QEMU of the target from 7.2.0, protocol v2, guest transient, a config on the target"),
+        ({"flags": ["live", "paused"], "without_flags": ["unsafe", "tls"]},
+         "with flag live and paused, without flag unsafe or tls"),
+    ],
+)
+def test_conditions_in_words(when: dict[str, Any], words: str) -> None:
+    assert conditions_text(when) == words

@@ -13,11 +13,12 @@ from typing import Any, Optional
 import pytest
 import yaml
 
+from migration_lab.deviations import Deviation
 from migration_lab.judge import CANONICAL_CHECKS
 from migration_lab.model import FlagSet
 from migration_lab.results.summary import read_run
 from migration_lab.results.tap_file import tap_text
-from synthetic_run import CASES, SyntheticRun, lab_error, left_over, refused, wrong_state
+from synthetic_run import CASES, DEVIATION, EMULATED, SyntheticRun, lab_error, left_over, refused, wrong_state
 
 CASE = CASES[40].id
 HARD_ERROR = 'operation failed: "x" <y>\n# SKIP it\\ \x1b[0m: é \'q\' ...'
@@ -245,3 +246,62 @@ def test_nothing_known_is_one_failed_test(one: SyntheticRun, tmp_path: Path) -> 
     assert tap.plan == 1 and not test.ok and test.description == "noo: obtained" and test.block
     assert "the combination was not run" in test.block["reason"]
     assert prove(text, tmp_path).returncode == 1
+
+
+PAUSED = [case.id for case in CASES if case.method.value == "p2p" and case.scenario.state.value == "paused"]
+
+
+def test_known_case_is_todo(one: SyntheticRun, tmp_path: Path) -> None:
+    one.complete("noo", dict.fromkeys(PAUSED, wrong_state), expected=PAUSED)
+    text = written(one)
+    tap = parse(text)
+    failed = [test for test in tap.tests if not test.ok]
+    assert [test.description for test in failed] == [f"{case}: target-state" for case in PAUSED]
+    assert {test.directive for test in failed} == {f"TODO known: {DEVIATION.id}"} and not tap.bail_out
+    assert failed[0].block and failed[0].block["verdict"] == "known"
+    assert tap.comments.count(f"known: known deviation {DEVIATION.id}: target-state got running") == len(PAUSED)
+    result = prove(text, tmp_path)
+    assert result.returncode == 0, result.stdout
+
+
+def test_known_case_that_was_refused_is_todo_and_skipped(one: SyntheticRun, tmp_path: Path) -> None:
+    effects = [{"check": "migrated", "got": "*End of file*"}, {"check": "daemons-alive", "got": "*target*"}]
+    crash = Deviation.from_data({"id": "crash", "when": {"protocol": "v2"}, "effects": effects, "cause": "", "reference": ""})
+
+    def dies(case, seen) -> None:
+        refused("End of file while reading data")(case, seen)
+        seen.daemon_deaths.append("the daemon on the target died")
+
+    journal = one.start("noo")
+    for case in CASES:
+        one.record(journal, case, dies if case.id == CASE else None, deviation=crash if case.id == CASE else None)
+    journal.close()
+    text = written(one)
+    tap = parse(text)
+    assert tap.at(40, "migrated").directive == "TODO known: crash" and not tap.at(40, "migrated").ok
+    assert {test.directive for test in tap.tests[404:410]} == {"SKIP not run: migrated failed"}
+    result = prove(text, tmp_path)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("known", [[], PAUSED[:4]])
+def test_fixed_case_is_red(one: SyntheticRun, tmp_path: Path, known: list[str]) -> None:
+    one.complete("noo", dict.fromkeys(known, wrong_state), expected=[*known, PAUSED[5]])
+    text = written(one)
+    tap = parse(text)
+    said = f"deviation {DEVIATION.id} was expected and did not come: target-state got running"
+    assert tap.bail_out == f"{PAUSED[5]}: fixed: {said}" and f"fixed: {said}" in tap.comments
+    assert prove(text, tmp_path).returncode != 0
+
+
+def test_heading_tells_of_emulated_and_untried_machines_and_notes_follow_their_case(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"], pair=EMULATED, untried=["ubuntu-11.04"])
+    journal = lab.start("noo")
+    for case in CASES:
+        lab.record(journal, case, note="failed beside 3 others; alone: pass" if case.id == CASE else "")
+    journal.close()
+    tap = parse(written(lab))
+    assert tap.comments[2:4] == [
+        "old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: ubuntu-11.04",
+    ]
+    assert [comment for comment in tap.comments if "alone" in comment] == ["note: failed beside 3 others; alone: pass"]

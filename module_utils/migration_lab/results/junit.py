@@ -10,11 +10,14 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from ..judge import NOT_RUN
 from ..model import Verdict
-from .summary import JOURNAL_FILE, CombinationResult, Kind, Run, failed_checks
+from .failure import Kind
+from .summary import JOURNAL_FILE, CombinationResult, Run, failed_checks
 from .wording import check_text, combination_text, migration_text, one_line, timestamp
 
 # The element that a verdict becomes; a verdict that is not here is a success.
-_ELEMENTS = {Verdict.FAIL: Failure, Verdict.FIXED: Failure, Verdict.ERROR: Error, Verdict.SKIP: Skipped}
+_ELEMENTS = {
+    Verdict.FAIL: Failure, Verdict.KNOWN: Skipped, Verdict.FIXED: Failure, Verdict.ERROR: Error, Verdict.SKIP: Skipped,
+}
 
 # The type of the errors that stand for results which were not obtained.
 NOT_OBTAINED_TYPE = "not obtained"
@@ -53,6 +56,8 @@ def _suite(run: Run, combination: CombinationResult, name: str, cases: list[Test
         suite.timestamp = timestamp(combination.record.headers[0]["time"])
     suite.add_property("combination", combination_text(combination.name))
     suite.add_property("pair", one_line(run.data["pair"]["name"]))
+    for topic, text in run.notices.items():
+        suite.add_property(topic, one_line(text))
     for role, reported in combination.versions.items():
         for what, value in reported.items():
             suite.add_property(f"{role}.{what}", one_line(value))
@@ -69,7 +74,9 @@ def _test_case(case: str, combination: CombinationResult) -> TestCase:
         return test
     element = _ELEMENTS.get(Verdict(line["verdict"]))
     if element:
-        test.result = [_element(element, line["verdict"], line["reason"], _details(line))]
+        known = line["verdict"] == Verdict.KNOWN.value
+        message = f"known: {line.get('deviation', '')}" if known else line["reason"]
+        test.result = [_element(element, line["verdict"], message, _details(line))]
     return test
 
 
@@ -95,6 +102,8 @@ def _details(line: dict[str, Any]) -> Iterable[str]:
     if not_run:
         yield f"not run: {', '.join(not_run)}"
     yield f"migration: {migration_text(line['migration'])}"
+    if line.get("note"):
+        yield f"note: {line['note']}"
     yield from (f"log: {log}" for log in line["logs"])
     yield f"journal: {JOURNAL_FILE}"
 

@@ -8,14 +8,16 @@ from pathlib import Path
 import jinja2
 
 from ..model import LabError, Verdict
+from .seen_deviations import seen_deviations
 from .summary import Run
-from .wording import combination_text, migration_text
+from .wording import combination_text, migration_text, step_text
 
 
 def page_text(run: Run, template: Path) -> str:
     """The page.
 
-    :param template: gets ``run`` (a ``summary.Run``), ``verdicts`` and the functions ``combination_text`` and ``migration_text``.
+    :param template: gets ``run`` (a ``summary.Run``), ``deviations`` (a list of ``SeenDeviation``), ``verdicts`` and the
+        functions ``combination_text``, ``migration_text`` and ``step_text``.
     :raises LabError: when the template cannot be read or is faulty.
     """
     environment = jinja2.Environment(
@@ -23,8 +25,8 @@ def page_text(run: Run, template: Path) -> str:
     )
     try:
         return environment.from_string(template.read_text()).render(
-            run=run, verdicts=[verdict.value for verdict in Verdict],
-            combination_text=combination_text, migration_text=migration_text,
+            run=run, deviations=seen_deviations(run), verdicts=[verdict.value for verdict in Verdict],
+            combination_text=combination_text, migration_text=migration_text, step_text=step_text,
         )
     except OSError as error:
         raise LabError(f"the page's template {template} cannot be read: {error.strerror}") from error

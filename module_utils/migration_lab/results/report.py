@@ -12,6 +12,7 @@ from ..model import LabError
 from .junit import junit_text
 from .page import page_text
 from .run_file import run_text
+from .seen_deviations import SeenDeviation, seen_deviations
 from .summary import RUN_FILE, Run, read_run
 from .tap_file import tap_text
 from .terminal import terminal_text
@@ -29,6 +30,11 @@ class Report:
     files: dict[Path, str]
     text: str
 
+    @property
+    def deviations(self) -> list[SeenDeviation]:
+        """The ledger that the run was judged by, with how often each entry was seen."""
+        return seen_deviations(self.run)
+
     def outdated(self) -> list[Path]:
         """The files that are missing or have another content."""
         return [path for path, content in self.files.items() if not _holds(path, content.encode())]
@@ -45,11 +51,12 @@ class Report:
         return written
 
 
-def make_report(folder: Path, template: Path) -> Report:
+def make_report(folder: Path, template: Path, explain: bool = False) -> Report:
     """Compute the report of a run from its journals.
 
     :param folder: ``results/<run>/``.
     :param template: of the page.
+    :param explain: whether the text says of every case that is no pass which rule judged it.
     :raises LabError: when run.json, a journal or the template cannot be used.
     """
     run = read_run(folder)
@@ -60,7 +67,7 @@ def make_report(folder: Path, template: Path) -> Report:
         files[folder / combination.name / JUNIT_FILE] = junit_text(run, combination)
     files[folder / RUN_FILE] = run_text(run)
     files[page] = page_text(run, template)
-    return Report(run, files, terminal_text(run, page))
+    return Report(run, files, terminal_text(run, page, explain))
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+from .seen_deviations import seen_deviations
 from .summary import Run
 
 
@@ -17,6 +18,8 @@ def run_text(run: Run) -> str:
         "versions": run.class_versions,
         "counts": run.counts,
         "combinations": {combination.name: combination.to_data() for combination in run.combinations},
+        "notices": list(run.notices.values()),
+        "deviations": [deviation.to_data() for deviation in seen_deviations(run)],
         "failures": [failure.to_data() for failure in run.failures],
     }
     return json.dumps({**run.data, "results": results}, indent=2) + "\n"

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional
@@ -15,7 +14,8 @@ from ..combinations import COMBINATIONS, check_combinations, classes
 from ..journal import SCHEMA, Record, read_journal
 from ..judge import CANONICAL_CHECKS, FAIL, PASS
 from ..model import RED_VERDICTS, LabError, Verdict
-from .wording import check_text, count, one_line, timestamp
+from .failure import Failure, Kind
+from .wording import count, emulated_text, one_line, timestamp, untried_text
 
 RUN_FILE = "run.json"
 JOURNAL_FILE = "journal.jsonl"
@@ -29,50 +29,6 @@ NOT_OBTAINED = "not_obtained"
 
 # Results of a check that was run.
 _JUDGED = (PASS, FAIL)
-
-
-class Kind(str, Enum):
-    """What can keep a run from being green."""
-
-    CASE = "case"
-    CASES_NOT_OBTAINED = "cases-not-obtained"
-    COMBINATION_NOT_OBTAINED = "combination-not-obtained"
-    DAEMON_DEATH = "daemon-death"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One thing that keeps a run from being green. Paths are relative to the run's folder."""
-
-    kind: Kind
-    combination: str
-    reason: str
-    case: str = ""
-    verdict: str = ""
-    checks: list[dict[str, Any]] = field(default_factory=list)
-    cases: list[str] = field(default_factory=list)
-    migration: Optional[dict[str, Any]] = None
-    logs: list[str] = field(default_factory=list)
-    journal: str = ""
-
-    @property
-    def title(self) -> str:
-        """What it is about, in a few words."""
-        return {
-            Kind.CASE: f"{self.case}: {self.verdict}",
-            Kind.CASES_NOT_OBTAINED: f"{count(len(self.cases), 'case')} not obtained",
-            Kind.COMBINATION_NOT_OBTAINED: "not obtained",
-            Kind.DAEMON_DEATH: "a daemon died and no case alone explains it",
-        }[self.kind]
-
-    @property
-    def lines(self) -> list[str]:
-        """The failed checks, or where none failed the reason."""
-        return [check_text(check) for check in self.checks] or [one_line(self.reason)]
-
-    def to_data(self) -> dict[str, Any]:
-        """The failure as run.json and the module's result have it."""
-        return {**asdict(self), "kind": self.kind.value}
 
 
 @dataclass(frozen=True)
@@ -154,7 +110,8 @@ class CombinationResult:
         found = [
             Failure(
                 Kind.CASE, self.name, line["reason"], case, line["verdict"], failed_checks(line),
-                migration=line["migration"], logs=[f"{self.name}/{log}" for log in line["logs"]], journal=journal,
+                migration=line["migration"], rule=rule(line), note=line.get("note", ""), protocol=line.get("seen_protocol", ""),
+                steps=line.get("steps", []), logs=[f"{self.name}/{log}" for log in line["logs"]], journal=journal,
             )
             for case, line in self.results.items()
             if Verdict(line["verdict"]) in RED_VERDICTS
@@ -173,6 +130,11 @@ class CombinationResult:
     @property
     def green(self) -> bool:
         return not self.failures
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What is to be said of a case's attempts, by case id: it failed beside others, and what became of it alone."""
+        return {case: line["note"] for case, line in self.results.items() if line.get("note")}
 
     def to_data(self) -> dict[str, Any]:
         """The combination as run.json and the module's result have it."""
@@ -231,8 +193,18 @@ class Run:
         return {age: sorted(versions) for age, versions in found.items()}
 
     @property
+    def notices(self) -> dict[str, str]:
+        """What everyone who reads a result must know of its machines, by topic: ``emulated`` and ``untried``."""
+        found = {"emulated": emulated_text(self.data["pair"]), "untried": untried_text(self.data.get("untried", []))}
+        return {topic: text for topic, text in found.items() if text}
+
+    @property
     def summary(self) -> str:
         """The result in a line."""
+        return "; ".join([self._sums, *self.notices.values()])
+
+    @property
+    def _sums(self) -> str:
         asked = len(self.combinations)
         obtained = sum(combination.obtained for combination in self.combinations)
         selected = sum(len(combination.selected) for combination in self.combinations)
@@ -243,6 +215,8 @@ class Run:
         if obtained < asked:
             combinations = f"{obtained} of {combinations}"
         sums = f"{combinations}, {done} of {count(selected, 'case')}, {judged} of {count(total, 'check')}"
+        if self.counts[Verdict.KNOWN.value]:
+            sums += f", {self.counts[Verdict.KNOWN.value]} known"
         if self.green:
             return f"green: {sums}"
         red = [f"{self.counts[verdict.value]} {verdict.value}" for verdict in RED_VERDICTS if self.counts[verdict.value]]
@@ -252,6 +226,11 @@ class Run:
         if deaths:
             red.append(f"{count(deaths, 'daemon death')} unexplained")
         return f"NOT green: {sums}" + (f"; {', '.join(red)}" if red else "")
+
+
+def rule(line: dict[str, Any]) -> str:
+    """What judged a case that is no pass, of a journal's case line; older journals have the reason alone."""
+    return one_line(line.get("rule") or line["reason"])
 
 
 def failed_checks(line: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes a combination's results.tap: TAP version 13, ten numbered tests a case, in libvirt-tck's order.
 
-A consumer of the file comes to the lab's own answer: whatever keeps a combination from being green, and shows in none of
-the numbered tests, ends the file with ``Bail out!``.
+A consumer of the file comes to the lab's own answer: failed checks that a recorded deviation explains are ``TODO``, and
+whatever keeps a combination from being green, and shows in none of the numbered tests, ends the file with ``Bail out!``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from ..model import ROLES, Verdict
 from .summary import JOURNAL_FILE, CombinationResult, Run
 from .wording import check_text, combination_text, migration_text, one_line
 
+# A failed test that a consumer is to let pass, with why.
+_TODO = " # TODO known: "
+
 
 def tap_text(run: Run, combination: CombinationResult) -> str:
     """The combination's results as TAP. Paths in it are relative to the file's folder."""
@@ -25,7 +28,7 @@ def tap_text(run: Run, combination: CombinationResult) -> str:
     if not combination.selected:
         # Not even the cases are known, and a plan of no tests would read as a success.
         lines += [f"not ok 1 - {combination.name}: obtained", *_diagnostics(None, None, combination.reason)]
-    if not combination.green and not any(line.startswith("not ok") for line in lines):
+    if not combination.green and not any(line.startswith("not ok") and _TODO not in line for line in lines):
         first = combination.failures[0]
         lines.append(f"Bail out! {first.title}: {_escape('; '.join(first.lines))}")
     return "\n".join(lines) + "\n"
@@ -34,6 +37,7 @@ def tap_text(run: Run, combination: CombinationResult) -> str:
 def _heading(run: Run, combination: CombinationResult) -> Iterator[str]:
     yield f"run {run.data['run']}, pair {run.data['pair']['name']}, profile {run.data['profile']}"
     yield combination_text(combination.name)
+    yield from (one_line(text) for text in run.notices.values())
     for role in ROLES:
         reported = combination.versions.get(role, {})
         yield f"{role}: " + (", ".join(f"{name} {value}" for name, value in reported.items()) or "not obtained")
@@ -49,6 +53,7 @@ def _case_lines(number: int, case: str, combination: CombinationResult) -> Itera
     shown = line is not None and line["verdict"] != Verdict.ERROR.value and any(
         check["result"] == FAIL for check in checks.values()
     )
+    todo = f"{_TODO}{line.get('deviation', '')}" if line and line["verdict"] == Verdict.KNOWN.value else ""
     for offset, name in enumerate(CANONICAL_CHECKS):
         check = checks.get(name)
         test = f"{number + offset} - {_escape(f'{case}: {name}')}"
@@ -58,10 +63,14 @@ def _case_lines(number: int, case: str, combination: CombinationResult) -> Itera
             # The case's failure is seen in the check that failed.
             yield f"ok {test} # SKIP not run: {_escape(check['got'])}"
         else:
-            yield f"not ok {test}"
+            yield f"not ok {test}{todo}"
             yield from _diagnostics(check, line, combination.reason)
     for check in line["further"] if line else []:
         yield f"# {check['result']}: {check_text(check)}"
+    if line and line["verdict"] in (Verdict.KNOWN.value, Verdict.FIXED.value):
+        yield f"# {line['verdict']}: {one_line(line['reason'])}"
+    if line and line.get("note"):
+        yield f"# note: {one_line(line['note'])}"
 
 
 def _diagnostics(check: Optional[dict[str, Any]], line: Optional[dict[str, Any]], reason: str) -> Iterator[str]:

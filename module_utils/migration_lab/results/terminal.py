@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 from ..model import ROLES, Verdict
-from .summary import CombinationResult, Failure, Kind, Run
+from .failure import Failure, Kind
+from .summary import CombinationResult, Run, rule
+from .wording import one_line, step_text
 
 # More than a screen or two helps nobody; the page has them all.
 FAILURES_SHOWN = 40
@@ -18,23 +20,32 @@ _ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)
 _LEFT, _RIGHT = "<", ">"
 
 
-def terminal_text(run: Run, page: Path) -> str:
+def terminal_text(run: Run, page: Path, explain: bool = False) -> str:
     """The results as text.
 
     :param page: the page that has all failures, named when not all are shown.
+    :param explain: whether to say of every case that is no pass which rule judged it.
     """
     data = run.data
     heading = f"run {data['run']}: pair {data['pair']['name']}, profile {data['profile']}, guest {data['guest']}"
-    lines = [heading, "", *_table(run)]
+    lines = [heading, *run.notices.values(), "", *_table(run)]
+    notes = [(combination, case, note) for combination in run.combinations for case, note in combination.notes.items()]
+    if notes:
+        lines += ["", *(f"{combination.name} {case}: {one_line(note)}" for combination, case, note in notes[:FAILURES_SHOWN])]
+    if len(notes) > FAILURES_SHOWN:
+        lines.append(f"... and {len(notes) - FAILURES_SHOWN} more cases that were tried again: see {page}")
     failures = run.failures
     for failure in failures[:FAILURES_SHOWN]:
         lines += ["", *_failure_lines(failure, run.folder)]
     if len(failures) > FAILURES_SHOWN:
         lines += ["", f"... and {len(failures) - FAILURES_SHOWN} more: see {page}"]
+    if explain:
+        lines += ["", "What judged each case that is no pass:", *_explanations(run)]
     again = next((failure for failure in failures if failure.kind is Kind.CASE), None)
     if again:
         lines += [
             "", "One case again: ansible-playbook playbooks/run.yml "
+            f"-e pair={data['pair']['name']} -e profile={data['profile']} "
             f"-e combination={again.combination} -e 'cases={again.case}'",
         ]
     return "\n".join([*lines, "", run.summary])
@@ -70,6 +81,20 @@ def _failure_lines(failure: Failure, folder: Path) -> Iterator[str]:
     yield from (f"    log:     {folder / log}" for log in failure.logs)
     if failure.journal:
         yield f"    journal: {folder / failure.journal}"
+
+
+def _explanations(run: Run) -> Iterator[str]:
+    """Every case that is no pass, with the rule that judged it and what the tap saw of it."""
+    none = True
+    for combination in run.combinations:
+        for case, line in combination.results.items():
+            if line["verdict"] != Verdict.PASS.value:
+                none = False
+                yield f"{combination.name} {case}: {line['verdict']}"
+                yield f"    {rule(line)}"
+                yield from (f"    {step_text(step)}" for step in line.get("steps", []))
+    if none:
+        yield "none: every case with a result passed"
 
 
 def _few(cases: Sequence[str], shown: int = 3) -> str:

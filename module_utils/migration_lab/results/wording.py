@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from ..combinations import COMBINATIONS, classes
 from ..model import ROLES
@@ -44,3 +44,51 @@ def combination_text(name: str) -> str:
     """``2 noo: new client, old source, old target``."""
     ages = classes(name)
     return f"{COMBINATIONS.index(name) + 1} {name}: " + ", ".join(f"{ages[role]} {role}" for role in ROLES)
+
+
+def emulated_text(pair: Mapping[str, str]) -> str:
+    """That the old side of a pair is emulated; empty when it is not."""
+    return f"old is emulated: {pair['old']} presented as libvirt {pair['ceiling']}" if pair.get("ceiling") else ""
+
+
+def untried_text(releases: Sequence[str]) -> str:
+    """That there is no recorded run of some releases; empty when there is one of each."""
+    return f"nobody has run it before: {', '.join(releases)}" if releases else ""
+
+
+def step_text(step: Mapping[str, Any]) -> str:
+    """A migration procedure as the tap saw it."""
+    seconds = step["seconds"]
+    return one_line(f"{step['link']}: {step['procedure']}, {'' if seconds is None else f'{seconds:.3f} s, '}{step['result']}")
+
+
+def conditions_text(when: Mapping[str, Any]) -> str:
+    """The conditions of a deviation in words: ``source below 0.9.2, method p2p or tunnelled, guest paused``."""
+    parts = [f"{role} {_versions_text(when[role])}" for role in ROLES if role in when]
+    parts += [f"QEMU of the {role} {_versions_text(when[f'{role}_qemu'])}" for role in ROLES if f"{role}_qemu" in when]
+    if "protocol" in when:
+        parts.append(f"protocol {when['protocol']}")
+    if "method" in when:
+        parts.append(f"method {' or '.join(when['method'])}")
+    if "state" in when:
+        parts.append(f"guest {when['state']}")
+    if "persistent" in when:
+        parts.append(f"guest {'persistent' if when['persistent'] else 'transient'}")
+    if "target_config" in when:
+        parts.append(f"{'a' if when['target_config'] else 'no'} config on the target")
+    if "flags" in when:
+        parts.append(f"with flag {' and '.join(when['flags'])}")
+    if "without_flags" in when:
+        parts.append(f"without flag {' or '.join(when['without_flags'])}")
+    return ", ".join(parts)
+
+
+def _versions_text(versions: str) -> str:
+    """``>=0.9.2 <1.3.0`` as ``from 0.9.2, below 1.3.0``."""
+    return versions.replace(">=", "from ").replace(" <", ", below ").replace("<", "below ")
+
+
+def effect_text(effect: Mapping[str, Any]) -> str:
+    """An effect of a deviation: the check that fails and the patterns of what it gets."""
+    got = [effect["got"]] if isinstance(effect["got"], str) else effect["got"]
+    return f"{effect['check']}: got {' or '.join(got)}{', only sometimes' if effect.get('optional') else ''}"

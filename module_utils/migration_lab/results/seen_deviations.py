@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How often a run has seen each deviation of the ledger that it was judged by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from ..model import Verdict
+from .summary import Run
+from .wording import conditions_text, effect_text
+
+# What a deviation that is expected can come to.
+SEEN, NOT_COME = Verdict.KNOWN.value, Verdict.FIXED.value
+
+
+@dataclass(frozen=True)
+class SeenDeviation:
+    """An entry of the ledger, and the cases that it explained or that it was expected of in vain, by combination."""
+
+    entry: dict[str, Any]
+    known: dict[str, int]
+    fixed: dict[str, int]
+
+    @property
+    def id(self) -> str:
+        return str(self.entry["id"])
+
+    @property
+    def conditions(self) -> str:
+        """When it is expected, in words."""
+        return conditions_text(self.entry["when"])
+
+    @property
+    def effects(self) -> list[str]:
+        """Its effects, in words."""
+        return [effect_text(effect) for effect in self.entry["effects"]]
+
+    def cell(self, combination: str) -> str:
+        """How often a combination saw it, in words: ``32 known``; empty when it did not."""
+        numbers = ((self.known.get(combination), SEEN), (self.fixed.get(combination), NOT_COME))
+        return ", ".join(f"{number} {word}" for number, word in numbers if number)
+
+    def to_data(self) -> dict[str, Any]:
+        """The counts as run.json and the module's result have them."""
+        return {"id": self.id, "known": self.known, "fixed": self.fixed}
+
+
+def seen_deviations(run: Run) -> list[SeenDeviation]:
+    """The entries of the run's ledger, in its order; none of a run that is older than the ledger."""
+    found: Counter[tuple[str, str, str]] = Counter(
+        (line.get("deviation", ""), line["verdict"], combination.name)
+        for combination in run.combinations
+        for line in combination.results.values()
+    )
+    names = [combination.name for combination in run.combinations]
+
+    def numbers(entry: str, verdict: str) -> dict[str, int]:
+        return {name: found[entry, verdict, name] for name in names if found[entry, verdict, name]}
+
+    return [
+        SeenDeviation(entry, numbers(entry["id"], SEEN), numbers(entry["id"], NOT_COME))
+        for entry in run.data.get("deviations", [])
+    ]
