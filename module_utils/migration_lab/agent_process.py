@@ -162,7 +162,7 @@ class AgentProcess:
             view = memoryview(data)
             while view:
                 view = view[self._process.stdin.write(view):]
-        except (BrokenPipeError, ValueError):
+        except BrokenPipeError:
             raise self._death() from None
 
     def _read_line(self, deadline: float, late: str) -> bytes:

@@ -218,16 +218,19 @@ class CaseRunner:
         left = []
         for side in ("source", "target"):
             for call in ("destroy", "undefine"):
-                sight = self._look(connection, side, name, limit)
+                sight = self._look(connection.agent(), side, name, limit)
                 if (sight.active if call == "destroy" else sight.persistent):
                     connection.agent().outcome(call, limit, connection=side, name=name)
-            sight = self._look(connection, side, name, limit)
+            sight = self._look(connection.agent(), side, name, limit)
             if sight.exists:
                 left.append(f"{name} on the {side}: {sight}")
         return left + (self._witness.leftovers(name) if self._witness else [])
 
     def _act(self, attempt: Attempt, connection: Connection, deadline: float) -> None:
-        """Set up, migrate and look; returns early when a step failed, raises when the lab cannot go on."""
+        """Set up, migrate and look; returns early when a step failed, raises when the lab cannot go on.
+
+        All of it through one agent: when that dies, also between two calls, the case is lost.
+        """
         case, seen = attempt.case, attempt.seen
         agent = connection.agent()
         name = self._name(attempt)
@@ -255,7 +258,7 @@ class CaseRunner:
                 seen.source_started = step("suspend", connection="source", name=name)
         if not seen.source_started.ok:
             return
-        seen.source_state = self._look(connection, "source", name, self._left(deadline)).state or "absent"
+        seen.source_state = self._look(agent, "source", name, self._left(deadline)).state or "absent"
         if case.scenario.target_config:
             own = domain_xml(self._guest, name, identity, TARGET_CONFIG)
             seen.target_defined = step("define", connection="target", xml=own)
@@ -277,18 +280,18 @@ class CaseRunner:
             "call": function, "uri": uri, "flags": list(case.migrate_flags), "bits": bits,
             "seconds": round(outcome.seconds, 3), "error": outcome.error,
         }
-        if agent.alive:
-            self._look_after(attempt, connection, self._left(deadline))
+        if outcome.ok or agent.alive:
+            self._look_after(attempt, agent, self._left(deadline))
 
-    def _look_after(self, attempt: Attempt, connection: Connection, limit: float) -> None:
+    def _look_after(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What is there after the migration call: both daemons' sight, the target's config, and the guest itself."""
         seen, name = attempt.seen, self._name(attempt)
-        source = self._look_settled(connection, "source", name, limit)
-        target = self._look_settled(connection, "target", name, limit)
+        source = self._look_settled(agent, "source", name, limit)
+        target = self._look_settled(agent, "target", name, limit)
         assert seen.migrated is not None
         side, there = ("target", target) if seen.migrated.ok else ("source", source)
         if seen.migrated.ok:
-            seen.target_config = self._config(connection, name, limit) if target.persistent else "absent"
+            seen.target_config = self._config(agent, name, limit) if target.persistent else "absent"
         if self._witness is not None and attempt.counter is not None and there.active:
             copies = self._witness.watch(name, side, running=there.state == State.RUNNING.value)
             after = self._witness.counter(side, name)
@@ -298,7 +301,7 @@ class CaseRunner:
     def _look_again(self, attempt: Attempt, connection: Connection) -> None:
         """After a hung or crashed migrate call: ask both daemons through a new agent, as far as they answer."""
         try:
-            self._look_after(attempt, connection, CLEAN_LIMIT)
+            self._look_after(attempt, connection.agent(), CLEAN_LIMIT)
         except FAILURES as error:
             attempt.seen.lab_error = attempt.seen.lab_error or f"after the migration: {error}"
 
@@ -329,21 +332,21 @@ class CaseRunner:
     def _name(self, attempt: Attempt) -> str:
         return self.domain_name(attempt.case, attempt.number)
 
-    def _look(self, connection: Connection, side: str, name: str, limit: float) -> Sight:
-        return Sight(**connection.agent().call("look", limit, connection=side, name=name))
+    def _look(self, agent: AgentProcess, side: str, name: str, limit: float) -> Sight:
+        return Sight(**agent.call("look", limit, connection=side, name=name))
 
-    def _look_settled(self, connection: Connection, side: str, name: str, limit: float) -> Sight:
+    def _look_settled(self, agent: AgentProcess, side: str, name: str, limit: float) -> Sight:
         """A sight that is not on its way to another: a daemon that was started again first ends guests that it has lost."""
         deadline = time.monotonic() + SETTLE_LIMIT
-        sight = self._look(connection, side, name, limit)
+        sight = self._look(agent, side, name, limit)
         while sight.state == "in shutdown" and time.monotonic() < deadline:
             time.sleep(0.1)
-            sight = self._look(connection, side, name, limit)
+            sight = self._look(agent, side, name, limit)
         return sight
 
-    def _config(self, connection: Connection, name: str, limit: float) -> str:
+    def _config(self, agent: AgentProcess, name: str, limit: float) -> str:
         """Whose config the target has: its own, the guest's, or another."""
-        xml = connection.agent().call("config", limit, connection="target", name=name)["xml"]
+        xml = agent.call("config", limit, connection="target", name=name)["xml"]
         described = re.search("<description>(.*?)</description>", xml)
         return {TARGET_CONFIG: "own", GUEST_CONFIG: "guest"}.get(described.group(1) if described else "", "another")
 

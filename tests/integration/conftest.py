@@ -105,7 +105,8 @@ def wait_for_cases(journal: Path, number: int, process: subprocess.Popen[str]) -
         assert process.poll() is None, process.communicate()[0]
         return journal.exists() and journal.read_bytes().count(b'"type":"case"') >= number
 
-    wait_for(f"case {number} in {journal}", come)
+    # The first playbook of a session builds the images.
+    wait_for(f"case {number} in {journal}", come, 900)
 
 
 def descendants(pid: int) -> list[int]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,12 +56,18 @@ def run_with(lab: Lab, run: str, after: int, fault: Callable[[], None], **settin
 
 def test_a_killed_agent_costs_its_case(lab: Lab) -> None:
     def kill_an_agent() -> None:
-        wait_for("an agent", lambda: bool(agents()))
-        os.kill(agents()[0], signal.SIGKILL)
+        # While the target stands still, every agent soon waits for it in the middle of a case.
+        target = daemon("target")
+        os.kill(target, signal.SIGSTOP)
+        try:
+            time.sleep(5)
+            os.kill(agents()[0], signal.SIGKILL)
+        finally:
+            os.kill(target, signal.SIGCONT)
 
     status, output, journal = run_with(lab, "agent-killed", 3, kill_an_agent)
     cases = cases_of(journal)
-    assert len(cases) == CASES
+    assert len(cases) == CASES, output
     lost = [case for case in cases if case["verdict"] != "pass"]
     assert [case["verdict"] for case in lost] == ["error"], lost
     assert "the agent was ended by SIGKILL" in lost[0]["reason"]
@@ -74,7 +81,7 @@ def test_a_killed_daemon_is_started_again_and_the_run_goes_on(lab: Lab, role: st
     status, output, journal = run_with(lab, run, 3, lambda: os.kill(daemon(role), signal.SIGKILL))
     cases = cases_of(journal)
     final = {case["case"]: case for case in cases if case["final"]}
-    assert len(final) == CASES
+    assert len(final) == CASES, output
     # The neighbours in flight were run again alone, and nobody is blamed for a death from outside.
     assert {case["verdict"] for case in final.values()} == {"pass"}, final
     (death,) = events_of(journal, "daemon-death")
@@ -86,11 +93,11 @@ def test_a_killed_daemon_is_started_again_and_the_run_goes_on(lab: Lab, role: st
 
 
 def test_a_hanging_daemon_is_found_and_started_again(lab: Lab) -> None:
-    status, _, journal = run_with(lab, "hanging", 3, lambda: os.kill(daemon("target"), signal.SIGSTOP), time_limit=20)
+    status, output, journal = run_with(lab, "hanging", 3, lambda: os.kill(daemon("target"), signal.SIGSTOP), time_limit=20)
     (death,) = events_of(journal, "daemon-death")
     assert "does not answer" in death["detail"]
     final = {case["case"]: case for case in cases_of(journal) if case["final"]}
-    assert len(final) == CASES
+    assert len(final) == CASES, output
     assert {case["verdict"] for case in final.values()} == {"pass"}
     assert status != 0
 

@@ -157,6 +157,27 @@ def test_agent_that_died_between_cases_is_replaced(cell: Cell, connection: Conne
     assert connection.replaced == 1 and connection.call_seconds > before > 0, "time in calls is kept"
 
 
+@pytest.mark.parametrize("asked", ["wait_until_counting", "counter", "watch"])
+@pytest.mark.parametrize("case", [NORMAL, TUNNELLED])
+def test_agent_that_died_between_the_calls_of_a_case_costs_it(
+    cell: Cell, connection: Connection, monkeypatch: pytest.MonkeyPatch, case: Case, asked: str
+) -> None:
+    def kill(*given: Any, **fields: Any) -> Any:
+        if connection.replaced == 0:
+            connection.agent().kill()
+        return answer(*given, **fields)
+
+    witness = FakeWitness(cell.source, cell.target, GUEST)
+    answer = getattr(witness, asked)
+    monkeypatch.setattr(witness, asked, kill)
+    attempt = runner(cell, witness=witness).run(case, connection)
+    if asked == "watch":  # all had been asked of libvirt
+        assert verdict(attempt) == (Verdict.PASS, "")
+    else:
+        assert verdict(attempt) == (Verdict.ERROR, "the agent was ended by SIGKILL")
+    assert connection.replaced == 1 and attempt.seen.leftovers == []
+
+
 def test_daemon_that_refuses_connections_is_named(cell: Cell) -> None:
     connection = Connection(replace(cell, target=replace(cell.target, uri="fake://a-target/refused")))
     with pytest.raises(LabError, match=r"agent on a-client could not connect to the target: .*Connection refused"):

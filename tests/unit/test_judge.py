@@ -313,6 +313,16 @@ def test_leftovers_that_nobody_looked_for_are_no_check() -> None:
     assert (judgement.verdict, judgement.reason) == (Verdict.ERROR, "while cleaning up: the agent exited 1")
 
 
+def test_what_a_lab_error_left_behind_is_an_error_too() -> None:
+    seen = as_expected(KEPT)
+    lab_error("the agent was ended by SIGKILL")(KEPT, seen)
+    left_over(KEPT, seen)
+    judgement = judge(KEPT, seen)
+    assert (judgement.verdict, judgement.reason) == (Verdict.ERROR, "the agent was ended by SIGKILL")
+    left = further(judgement, "no-leftovers")
+    assert left is not None and left.result == FAIL
+
+
 def test_journals_form_numbers_all_checks() -> None:
     seen = as_expected(KEPT)
     refused("operation failed")(KEPT, seen)
@@ -347,7 +357,7 @@ def test_rule_names_the_check_that_judged() -> None:
     refused("no route to host")(KEPT, seen)
     judgement = judge(KEPT, seen)
     assert judgement.rule == "check migrated: expected success, got no route to host" and judgement.deviation == ""
-    assert judge(KEPT, Observation(lab_error="no agent")).rule.startswith("no check failed")
+    assert judge(KEPT, Observation(lab_error="no agent")).rule == "the lab failed, and not all checks were obtained"
 
 
 # Further checks
