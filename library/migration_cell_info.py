@@ -53,8 +53,8 @@ EXAMPLES = r"""
 RETURN = r"""
 versions:
   description:
-    - By role the version of libvirt; for the client also of Python, for source and target also of the hypervisor, and their
-      host name.
+    - By role the versions of libvirt and of the kernel; for the client also of Python, for source and target also of the
+      hypervisor, and their host name.
   returned: always
   type: dict
 """

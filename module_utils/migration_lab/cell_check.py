@@ -17,7 +17,8 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
     :param arch: architecture of guests whose ``machine_type`` both hypervisors must know; empty to leave that out.
-    :returns: by role: ``libvirt``, and ``python`` for the client, ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
+    :returns: by role: ``libvirt`` and ``kernel``, and ``python`` for the client, ``hypervisor`` (QEMU) and ``hostname`` for the
+        daemons.
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
     """
     deadline = time.monotonic() + wait
@@ -29,7 +30,11 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
             raise LabError(
                 f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding"
             ) from error
-        versions = {"client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"]}}
+        versions = {
+            "client": {
+                "libvirt": format_version(hello["libvirt"]), "python": hello["python"], "kernel": cell.client.kernel(),
+            },
+        }
         for role, machine in (("source", cell.source), ("target", cell.target)):
             opened = _open(agent, role, machine.name, machine.uri, deadline)
             qemu = agent.call("hypervisor", 60, connection=role)["hypervisor"]
@@ -37,6 +42,7 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
                 "libvirt": format_version(opened["libvirt"]),
                 "hypervisor": format_version(qemu),
                 "hostname": opened["hostname"],
+                "kernel": machine.kernel(),
             }
             if arch:
                 _check_machine_type(agent, role, machine.name, arch, machine_type)

@@ -82,6 +82,13 @@ class Machine:
             raise LabError(f"machine {self.name} has no network namespace: it does not run; provision the combination again")
         return path
 
+    def kernel(self) -> str:
+        """Release of the kernel that the machine runs on; containers have their lab host's.
+
+        :raises LabError: when it does not say.
+        """
+        return self.run("uname", "-r").decode(errors="replace").strip()
+
     def daemon_process(self) -> Optional[int]:
         """The daemon's process number, or None when it does not run."""
         text = self.run(*self.daemon, "status").strip()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,9 @@ def test_versions_are_asked_of_library_and_daemons(cell: Cell) -> None:
     versions = read_versions(cell, wait=5)
     assert set(versions) == {"client", "source", "target"}
     assert versions["client"]["libvirt"] == "0.9.2" and versions["client"]["python"].startswith("3.")
-    assert versions["source"] == {"libvirt": "11.3.0", "hypervisor": "7.2.22", "hostname": "a-source"}
+    kernel = os.uname().release
+    assert versions["source"] == {"libvirt": "11.3.0", "hypervisor": "7.2.22", "hostname": "a-source", "kernel": kernel}
+    assert versions["client"]["kernel"] == kernel
     assert versions["target"]["hostname"] == "a-target"
 
 

@@ -70,7 +70,8 @@ def test_run_comes_to_a_result_and_a_journal(settings: Settings) -> None:
     guest = replace(settings.guest, kernel="/lab/slow")
     result = run_combination(replace(settings, patterns=("p2p/*",), workers=2, guest=guest))
     assert (result["counts"], result["ran"], result["not_passed"], result["unexplained_deaths"]) == ({"pass": 32}, 32, [], [])
-    assert result["versions"]["source"] == {"libvirt": "11.3.0", "hypervisor": "7.2.22", "hostname": "a-source"}
+    source = result["versions"]["source"]
+    assert (source["libvirt"], source["hypervisor"], source["hostname"]) == ("11.3.0", "7.2.22", "a-source")
     assert 32 * 0.005 <= result["call_seconds"] < 2 * result["seconds"] and result["workers"] == 2
     record = read_journal(Path(result["journal"]))
     assert record.path == settings.folder / "journal.jsonl" and set(record.cases) == set(IDS[32:64])
