@@ -538,8 +538,8 @@ def test_guest_that_libvirt_shows_running_is_watched_until_it_counts(
     """A paused guest of 0.9.1 that arrives running: what is got must be the same on every lab host."""
     look = CaseRunner._look
 
-    def arrived(carry_out: CaseRunner, connection: Connection, side: str, name: str, limit: float) -> Sight:
-        sight = look(carry_out, connection, side, name, limit)
+    def arrived(carry_out: CaseRunner, agent: AgentProcess, side: str, name: str, limit: float) -> Sight:
+        sight = look(carry_out, agent, side, name, limit)
         return replace(sight, state="running") if side == "target" and sight.active else sight
 
     monkeypatch.setattr(CaseRunner, "_look", arrived)
