@@ -6,10 +6,13 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 # More options for ansible-playbook: make matrix ARGS='-e pair=debian-lts'
 ARGS ?=
+# What make watch follows.
+RUN ?=
+RESULTS ?= results
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup matrix test lint unit integration bench destroy clean
+.PHONY: help setup matrix watch test lint unit integration bench destroy clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +21,9 @@ setup: $(VENV)/.controller ## Set up the controller: a virtual environment with 
 
 matrix: setup ## Run the full matrix: 8 combinations, 96 cases each
 	ansible-playbook playbooks/full_matrix.yml $(ARGS)
+
+watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RESULTS=folder where it is not in results
+	@PYTHONPATH=module_utils python -m migration_lab.results.watch --results '$(RESULTS)' --run '$(RUN)'
 
 test: lint ## Check the code, then run the unit and integration tests on real daemons
 	pytest

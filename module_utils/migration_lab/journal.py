@@ -115,14 +115,11 @@ def read_journal(path: Path) -> Record:
         if number == len(lines):  # what does not end in a line break was cut off, even where it reads well
             record.torn = True
             continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            if line.endswith(_TORN):
-                record.torn = True
-                continue
-            raise LabError(f"line {number} of the journal {path} is not JSON; restore the file or remove it") from error
-        _take(record, entry, number)
+        entry = read_line(path, number, line)
+        if entry is None:
+            record.torn = True
+        else:
+            _take(record, entry)
     return record
 
 
@@ -139,19 +136,36 @@ def _close_torn_line(path: Path) -> None:
                 stream.write(_TORN + b"\n")
 
 
-def _take(record: Record, entry: Any, number: int) -> None:
+def read_line(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
+    """What a whole line of a journal says; None for a torn one that a resumed run went on after.
+
+    :param path: of the journal, and ``number`` of the line in it, for what an error says.
+    :param line: without its line break.
+    :raises LabError: when the line is broken, or the schema is another one.
+    """
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        if line.endswith(_TORN):
+            return None
+        raise LabError(f"line {number} of the journal {path} is not JSON; restore the file or remove it") from error
     kind = entry.get("type") if isinstance(entry, dict) else None
     needed = {"header": {"schema"}, "case": {"case", "final"}, "event": {"event"}}
     if kind not in needed:
-        raise LabError(f"line {number} of the journal {record.path} has the unknown type '{kind}'; restore the file or remove it")
+        raise LabError(f"line {number} of the journal {path} has the unknown type '{kind}'; restore the file or remove it")
     if not needed[kind] <= set(entry):
-        raise LabError(f"line {number} of the journal {record.path} is a {kind} without all of its fields; restore the file")
+        raise LabError(f"line {number} of the journal {path} is a {kind} without all of its fields; restore the file")
+    if kind == "header" and entry["schema"] != SCHEMA:
+        raise LabError(
+            f"the journal {path} has schema {entry['schema']}, this lab reads schema {SCHEMA}; use the lab's version that wrote it"
+        )
+    read: dict[str, Any] = entry
+    return read
+
+
+def _take(record: Record, entry: dict[str, Any]) -> None:
+    kind = entry["type"]
     if kind == "header":
-        if entry["schema"] != SCHEMA:
-            raise LabError(
-                f"the journal {record.path} has schema {entry['schema']}, this lab reads schema {SCHEMA}; "
-                "use the lab's version that wrote it"
-            )
         record.header = record.header or entry
         record.headers.append(entry)
     elif kind == "case":

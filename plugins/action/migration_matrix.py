@@ -26,9 +26,11 @@ class ActionModule(ActionBase):
         if self._connection.transport == "local":
             # Task workers are children of the ansible-playbook process.
             arguments["owner"] = os.getppid()
-            log = Path(arguments["folder"]).parent / "progress.log"
-            follower = threading.Thread(target=_follow, args=(log, str(arguments["combination"]), ended), daemon=True)
-            follower.start()
+            # On a terminal the callback plugin migration_live shows a table instead.
+            if os.environ.get("MIGRATION_LAB_PROGRESS") != "table":
+                log = Path(arguments["folder"]).parent / "progress.log"
+                follower = threading.Thread(target=_follow, args=(log, str(arguments["combination"]), ended), daemon=True)
+                follower.start()
         try:
             result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         finally:

@@ -244,7 +244,7 @@ def read_run(folder: Path) -> Run:
     :param folder: ``results/<run>/``, with run.json and a folder for each combination.
     :raises LabError: when run.json is missing or broken, or a journal is broken or another combination's.
     """
-    data = _read_run_file(folder / RUN_FILE)
+    data = read_run_file(folder / RUN_FILE)
     names = sorted(check_combinations(data["combinations"]), key=COMBINATIONS.index)
     records = {name: _read_record(folder, name) for name in names}
     told = [record for record in records.values() if record]
@@ -256,7 +256,11 @@ def read_run(folder: Path) -> Run:
     ))
 
 
-def _read_run_file(path: Path) -> dict[str, Any]:
+def read_run_file(path: Path) -> dict[str, Any]:
+    """What run.json says of a run.
+
+    :raises LabError: when it cannot be read, has another schema, or lacks what the run's start writes into it.
+    """
     data = _read_object(path, "name the folder of one run, results/<run>")
     if data.get("schema") != SCHEMA:
         raise LabError(
