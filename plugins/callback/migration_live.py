@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.display import Display
@@ -32,9 +32,9 @@ from ansible.utils.display import Display
 sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
 
 from migration_lab.model import LabError
-from migration_lab.results.live import LiveTable, table_wanted
-from migration_lab.results.progress import RunFollower
-from migration_lab.results.summary import RUN_FILE
+
+if TYPE_CHECKING:
+    from migration_lab.results.progress import RunFollower
 
 DISPLAY = Display()
 INTERVAL = 1.0  # seconds between two looks at the journals
@@ -53,7 +53,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._wanted = table_wanted(sys.stdout, os.environ)
+        self._wanted = _table_wanted()
         self._started = time.time()
         self._folder: Optional[Path] = None
         self._show: Optional[Show] = None
@@ -64,12 +64,17 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result: Any) -> None:
         if result.task.action == "migration_plan":
             self._folder = Path(result.result["plan"]["folder"])
+        # The table belongs above the headline of the next play.
+        if self._show and self._show.update():
+            self._end()
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         # In check mode there is no run to follow.
         if self._wanted and self._show is None and task.action == "migration_matrix":
             assert self._folder, "the plan comes before the matrix"
-            if (self._folder / RUN_FILE).exists():
+            if (self._folder / "run.json").exists():
+                from migration_lab.results.progress import RunFollower
+
                 self._show = Show(RunFollower(self._folder, since=self._started))
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -84,6 +89,15 @@ class CallbackModule(CallbackBase):
             self._show = None
 
 
+def _table_wanted() -> bool:
+    """Whether there is a terminal for a table; what draws it is loaded only then, which takes a moment."""
+    if not sys.stdout.isatty():
+        return False
+    from migration_lab.results.live import table_wanted
+
+    return table_wanted(sys.stdout, os.environ)
+
+
 class Show:
     """The table and the thread that draws it.
 
@@ -92,9 +106,13 @@ class Show:
     """
 
     def __init__(self, follower: RunFollower) -> None:
+        from migration_lab.results.live import LiveTable
+
         self._follower = follower
         self._table = LiveTable(DISPLAY._lock)
         self._ended = threading.Event()
+        self._looking = threading.Lock()
+        self._broken = False
         self._table.start(follower.look(time.time()))
         # The interpreter does not wait for it: a playbook that is interrupted calls `end` only at exit.
         self._thread = threading.Thread(target=self._draw, daemon=True)
@@ -102,19 +120,27 @@ class Show:
         atexit.register(self.end)
 
     def _draw(self) -> None:
-        try:
-            while not self._ended.wait(INTERVAL):
-                self._table.update(self._follower.look(time.time()))
-        except LabError as error:
-            DISPLAY.warning(f"the table of the run cannot go on: {error}")
+        while not self._ended.wait(INTERVAL):
+            self.update()
+
+    def update(self) -> bool:
+        """Draw the table as the run is now; returns whether the last combination has ended."""
+        with self._looking:
+            if self._broken:
+                return False
+            try:
+                progress = self._follower.look(time.time())
+            except LabError as error:
+                self._broken = True
+                DISPLAY.warning(f"the table of the run is not kept up to date: {error}")
+                return False
+            self._table.update(progress)
+            return progress.over
 
     def end(self) -> None:
         """Draw the table for the last time and leave it there."""
         atexit.unregister(self.end)
         self._ended.set()
         self._thread.join()
-        try:
-            self._table.update(self._follower.look(time.time()))
-        except LabError as error:
-            DISPLAY.warning(f"the table of the run is not up to date: {error}")
+        self.update()
         self._table.stop()

@@ -48,10 +48,12 @@ def progress_table(progress: RunProgress) -> RenderableType:
     """
     seen = progress.counts
     verdicts = [verdict for verdict in Verdict if verdict in _ALWAYS or verdict in seen]
-    table = Table(box=None, padding=(0, 1), pad_edge=False, expand=True, show_footer=True)
+    # All verdicts at once fit into 80 columns only with less space between them.
+    space = 2 if len(verdicts) <= 4 else 1
+    table = Table(box=None, padding=(0, space, 0, 0), pad_edge=False, expand=True, show_footer=True)
     total = _cells(progress, verdicts)
     total[:2] = [Text("all"), Text(f"{len(progress.in_phase(*ENDED))}/{len(progress.combinations)} ended")]
-    headings = ["run", "", "", "cases", *(verdict.value for verdict in verdicts), "cases/s", "left"]
+    headings = ["", "", "", "cases", *(verdict.value for verdict in verdicts), "cases/s", "left"]
     for number, (heading, footer) in enumerate(zip(headings, total)):
         if number == 2:
             table.add_column(heading, footer=footer, ratio=1, min_width=6)
@@ -88,6 +90,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def _clock(seconds: float) -> str:
+    """The same for a narrow column: ``0:48``, ``9:20``, ``2:05:00``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def _cells(row: CombinationProgress | RunProgress, verdicts: list[Verdict]) -> list[RenderableType]:
     """The cells of a combination's row, or of the last one."""
     rate, left = row.rate, row.left
@@ -101,7 +109,7 @@ def _cells(row: CombinationProgress | RunProgress, verdicts: list[Verdict]) -> l
         number = row.counts.get(verdict, 0)
         cells.append(Text(str(number), VERDICT_STYLES[verdict] if number else "dim"))
     cells.append(_UNKNOWN if rate is None else f"{rate:.1f}")
-    cells.append(_UNKNOWN if left is None else duration(left))
+    cells.append(_UNKNOWN if left is None else _clock(left))
     return cells
 
 

@@ -113,7 +113,7 @@ class RunProgress:
 
     @property
     def left(self) -> Optional[float]:
-        """Seconds until the end; None where nothing tells.
+        """Seconds until the end; None at the end, and where nothing tells.
 
         A combination that has not begun is taken to last as long as those that are done did on average, and its machines as
         long as they did before; as many run at a time as do now.
@@ -121,7 +121,7 @@ class RunProgress:
         running, waiting = self.in_phase(Phase.RUNNING), self.in_phase(Phase.WAITING)
         rests = [one.left for one in running]
         if None in rests or not (running or waiting):
-            return 0.0 if self.over else None
+            return None
         rest = sum(left for left in rests if left is not None)
         if waiting:
             # The speed of those that run does, until one is done.
