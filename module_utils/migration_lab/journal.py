@@ -157,7 +157,8 @@ def read_line(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
         raise LabError(f"line {number} of the journal {path} is a {kind} without all of its fields; restore the file")
     if kind == "header" and entry["schema"] != SCHEMA:
         raise LabError(
-            f"the journal {path} has schema {entry['schema']}, this lab reads schema {SCHEMA}; use the lab's version that wrote it"
+            f"the journal {path} has schema {entry['schema']}, this lab reads schema {SCHEMA}; "
+            "use the lab's version that wrote it"
         )
     read: dict[str, Any] = entry
     return read

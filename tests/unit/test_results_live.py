@@ -115,7 +115,8 @@ def test_the_line_where_there_is_no_terminal() -> None:
         f"{clock} 20261123T154200Z 120/768 cases, 120 pass, 1 of 8 combinations ended, noo running, 1.2 cases/s, 7 min 00 s left"
     )
     assert progress_line(run_of(row("ooo", Phase.RUNNING, last=NOW - 95))) == (
-        f"{clock} 20261123T154200Z 0/96 cases, 0 of 1 combination ended, ooo running, time left unknown, nothing new for 1 min 35 s"
+        f"{clock} 20261123T154200Z 0/96 cases, 0 of 1 combination ended, ooo running, "
+        "time left unknown, nothing new for 1 min 35 s"
     )
 
 

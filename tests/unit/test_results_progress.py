@@ -7,11 +7,13 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Optional
 
 import pytest
 
 from migration_lab import journal as journal_module
 from migration_lab.model import LabError, Verdict
+from migration_lab.results import progress as progress_module
 from migration_lab.results.progress import CombinationProgress, Phase, RunFollower, RunProgress, newest_run
 from synthetic_run import CASES, SyntheticRun, wrong_state
 
@@ -89,11 +91,14 @@ def test_only_what_was_added_is_read(tmp_path: Path, clock: Clock, monkeypatch: 
     journal = run.start("noo")
     follower = RunFollower(run.folder)
     follower.look(clock.now)
-    lines = []
+    lines: list[int] = []
     real = journal_module.read_line
-    monkeypatch.setattr(
-        "migration_lab.results.progress.read_line", lambda path, number, line: lines.append(number) or real(path, number, line)
-    )
+
+    def counted(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
+        lines.append(number)
+        return real(path, number, line)
+
+    monkeypatch.setattr(progress_module, "read_line", counted)
     run.record(journal, TWELVE[0])
     run.record(journal, TWELVE[1])
     follower.look(clock.now)

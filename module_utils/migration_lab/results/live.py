@@ -51,8 +51,8 @@ def progress_table(progress: RunProgress) -> RenderableType:
     # All verdicts at once fit into 80 columns only with less space between them.
     space = 2 if len(verdicts) <= 4 else 1
     table = Table(box=None, padding=(0, space, 0, 0), pad_edge=False, expand=True, show_footer=True)
-    total = _cells(progress, verdicts)
-    total[:2] = [Text("all"), Text(f"{len(progress.in_phase(*ENDED))}/{len(progress.combinations)} ended")]
+    ended = f"{len(progress.in_phase(*ENDED))}/{len(progress.combinations)} ended"
+    total = ["all", ended, *_cells(progress, verdicts)]
     headings = ["", "", "", "cases", *(verdict.value for verdict in verdicts), "cases/s", "left"]
     for number, (heading, footer) in enumerate(zip(headings, total)):
         if number == 2:
@@ -60,9 +60,10 @@ def progress_table(progress: RunProgress) -> RenderableType:
         else:
             table.add_column(heading, footer=footer, no_wrap=True, justify="left" if number < 2 else "right")
     for one in progress.combinations:
-        table.add_row(*_cells(one, verdicts))
-    heading = Text(f"run {progress.run}, pair {progress.pair}", style="bold", no_wrap=True, overflow="ellipsis")
-    return Group(heading, table, *_notes(progress))
+        phase = Text(one.phase.value, PHASE_STYLES[one.phase])
+        table.add_row(f"{one.number} {one.name}", phase, *_cells(one, verdicts))
+    title = Text(f"run {progress.run}, pair {progress.pair}", style="bold", no_wrap=True, overflow="ellipsis")
+    return Group(title, table, *_notes(progress))
 
 
 def progress_line(progress: RunProgress) -> str:
@@ -97,11 +98,9 @@ def _clock(seconds: float) -> str:
 
 
 def _cells(row: CombinationProgress | RunProgress, verdicts: list[Verdict]) -> list[RenderableType]:
-    """The cells of a combination's row, or of the last one."""
+    """What a combination's row and the last one have alike: bar, cases, verdicts, speed and time left."""
     rate, left = row.rate, row.left
     cells: list[RenderableType] = [
-        Text(f"{row.number} {row.name}") if isinstance(row, CombinationProgress) else "",
-        Text(row.phase.value, PHASE_STYLES[row.phase]) if isinstance(row, CombinationProgress) else "",
         ProgressBar(total=max(row.selected, 1), completed=row.done, complete_style="cyan", finished_style="green"),
         f"{row.done}/{row.selected or '?'}",
     ]
@@ -133,6 +132,7 @@ class LiveTable:
         """:param lock: reentrant; nothing is drawn while somebody else has it."""
         self._lock = lock
         self._console = Console(file=sys.stdout, highlight=False)
+        self._table: RenderableType = ""
         self._live = Live(
             console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, vertical_overflow="ellipsis",
         )
@@ -141,19 +141,19 @@ class LiveTable:
     def start(self, progress: RunProgress) -> None:
         """Draw the table for the first time, and have everything that is written go above it."""
         with self._lock:
-            self._live.update(progress_table(progress))
+            self._draw(progress, refresh=False)
             self._live.start(refresh=True)
             # A process that is killed would leave a hidden cursor.
             self._console.show_cursor(True)
             stdout, stderr = self._streams
-            sys.stdout = _Above(self._console, stdout, self._lock)  # type: ignore[assignment]
+            sys.stdout = _Above(self._console, stdout, self._lock)
             if stderr.isatty():
-                sys.stderr = _Above(self._console, stderr, self._lock)  # type: ignore[assignment]
+                sys.stderr = _Above(self._console, stderr, self._lock)
 
     def update(self, progress: RunProgress) -> None:
         """Draw the table anew."""
         with self._lock:
-            self._live.update(progress_table(progress), refresh=True)
+            self._draw(progress, refresh=True)
 
     def stop(self) -> None:
         """Leave the table as it is; what is written from now on follows it."""
@@ -161,7 +161,13 @@ class LiveTable:
             sys.stdout.flush()
             sys.stderr.flush()
             sys.stdout, sys.stderr = self._streams
+            self._live.update(self._table)
             self._live.stop()
+
+    def _draw(self, progress: RunProgress, refresh: bool) -> None:
+        self._table = progress_table(progress)
+        # The terminal shows a Ctrl-C where the cursor is; at the end of a full line it would move the table.
+        self._live.update(Group(self._table, ""), refresh=refresh)
 
 
 class _Above:

@@ -268,7 +268,7 @@ class _Growing:
             with self.path.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
                 if size < self._offset:
-                    raise LabError(f"the journal {self.path} has become shorter while it was read; begin again to follow the new one")
+                    raise LabError(f"the journal {self.path} has become shorter while it was followed; begin again")
                 stream.seek(self._offset)
                 added = stream.read(size - self._offset)
         except FileNotFoundError:
