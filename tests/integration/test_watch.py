@@ -46,7 +46,8 @@ def grow(run: SyntheticRun, combination: str) -> None:
 def test_make_watch_follows_the_newest_run_on_a_terminal_to_its_end(run: SyntheticRun) -> None:
     SyntheticRun(run.folder.parent / "older", started="2020-01-01T00:00:00Z")
     with PseudoTerminal(["make", "watch", f"RESULTS={run.folder.parent}"], ROOT, ENVIRONMENT) as terminal:
-        terminal.wait_for("the waiting run", lambda shown: shown.screen[0] == "run growing, pair debian" and "0/?" in shown.screen[-1])
+        terminal.wait_for("the run's name", lambda shown: "run growing, pair debian" in shown.screen)
+        terminal.wait_for("the waiting run", lambda shown: shown.screen[-1].startswith("all ") and " 0/? " in shown.screen[-1])
         journal = run.start("ooo")
         for case in TWELVE[:5]:
             run.record(journal, case)
