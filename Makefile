@@ -23,7 +23,9 @@ matrix: setup ## Run the full matrix: 8 combinations, 96 cases each
 	ansible-playbook playbooks/full_matrix.yml $(ARGS)
 
 watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RESULTS=folder where it is not in results
-	@PYTHONPATH=module_utils python -m migration_lab.results.watch --results '$(RESULTS)' --run '$(RUN)'
+	@# After Ctrl-C, which make gets as well, it has nothing more to say.
+	@PYTHONPATH=module_utils python -m migration_lab.results.watch --results '$(RESULTS)' --run '$(RUN)' || \
+		{ status=$$?; [ $$status = 130 ] || exit $$status; }
 
 test: lint ## Check the code, then run the unit and integration tests on real daemons
 	pytest

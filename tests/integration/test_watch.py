@@ -69,14 +69,17 @@ def test_make_watch_follows_the_newest_run_on_a_terminal_to_its_end(run: Synthet
         assert not terminal.cursor_hidden
 
 
-def test_ctrl_c_ends_the_watching_quietly(run: SyntheticRun) -> None:
-    with PseudoTerminal([*WATCH, "--results", str(run.folder.parent)], ROOT, ENVIRONMENT) as terminal:
+@pytest.mark.parametrize(("by", "status"), [("make", -signal.SIGINT), ("python", 130)])
+def test_ctrl_c_ends_the_watching_quietly(run: SyntheticRun, by: str, status: int) -> None:
+    results = str(run.folder.parent)
+    command = ["make", "watch", f"RESULTS={results}"] if by == "make" else [*WATCH, "--results", results]
+    with PseudoTerminal(command, ROOT, ENVIRONMENT) as terminal:
         terminal.wait_for("the table", lambda shown: shown.screen[-1].startswith("all "))
         terminal.interrupt()
-        assert terminal.end() == 130
+        assert terminal.end() == status
         lines = terminal.everything
-        assert not any("Traceback" in line or "Error" in line for line in lines)
         assert sum(line.startswith("all ") for line in lines) == 1
+        assert lines[-1].startswith("all "), "nothing is said after the table"
         assert not terminal.cursor_hidden
 
 

@@ -178,6 +178,9 @@ def test_what_is_written_meanwhile_comes_above_the_table(monkeypatch: pytest.Mon
     table.update(BUSY)
     sys.stdout.write("half ")
     sys.stdout.write("and half\n")
+    path = "/a/long/path" * 12
+    print(path)
+    sys.stdout.write("without an end")
     table.stop()
     sys.stdout.write("after\n")
     assert (sys.stdout, sys.stderr) == (out, error)
@@ -185,11 +188,12 @@ def test_what_is_written_meanwhile_comes_above_the_table(monkeypatch: pytest.Mon
     stream = pyte.Stream(screen)
     stream.feed(out.getvalue().replace("\n", "\r\n"))
     shown = [line.rstrip() for line in screen.display]
-    assert shown[:4] == ["before", "a task", "a warning", "half and half"]
+    assert shown[:7] == ["before", "a task", "a warning", "half and half", path[:80], path[80:], "without an end"]
+    assert path in out.getvalue(), "a line that is longer than the terminal is wide is no two lines"
     coloured = drawn(BUSY, 80, force_terminal=True, color_system="standard", no_color=False)
     table_lines = re.sub(r"\x1b\[[\d;]*m", "", coloured).splitlines()
-    assert shown[4 : 4 + len(table_lines)] == [line.rstrip() for line in table_lines]
-    assert shown[4 + len(table_lines)] == "after"
+    assert shown[7 : 7 + len(table_lines)] == [line.rstrip() for line in table_lines]
+    assert shown[7 + len(table_lines)] == "after"
     assert not screen.cursor.hidden
     assert error.getvalue() == ""
 

@@ -195,6 +195,7 @@ def test_time_left_counts_combinations_and_pauses_to_come(tmp_path: Path, clock:
     assert between.left == pytest.approx(2 * (18 + 5))
     clock.passes(7)
     journal = run.start("nno")
+    assert follower.look(clock.now).left == pytest.approx(18 + 18 + 5), "one that has only begun is like the others"
     for case in TWELVE[:6]:
         clock.passes(1)
         run.record(journal, case)

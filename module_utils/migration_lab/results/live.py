@@ -8,8 +8,8 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any, Mapping, TextIO
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console, Group, RenderableType
-from rich.file_proxy import FileProxy
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -158,8 +158,9 @@ class LiveTable:
     def stop(self) -> None:
         """Leave the table as it is; what is written from now on follows it."""
         with self._lock:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, _Above):
+                    stream.end()
             sys.stdout, sys.stderr = self._streams
             self._live.update(self._table)
             self._live.stop()
@@ -171,19 +172,32 @@ class LiveTable:
 
 
 class _Above:
-    """A stream whose text appears above the table."""
+    """A stream whose whole lines appear above the table, as long as they are: rich's own proxy would break them into several."""
 
     def __init__(self, console: Console, stream: TextIO, lock: AbstractContextManager[Any]) -> None:
-        self._proxy = FileProxy(console, stream)
+        self._console = console
+        self._stream = stream
         self._lock = lock
+        self._decoder = AnsiDecoder()
+        self._begun = ""
 
     def write(self, text: str) -> int:
         with self._lock:
-            return self._proxy.write(text)
+            whole, newline, self._begun = (self._begun + text).rpartition("\n")
+            if newline:
+                self._print(whole)
+        return len(text)
 
     def flush(self) -> None:
-        with self._lock:
-            self._proxy.flush()
+        """Whole lines are shown at once; one that is begun cannot stand before the table."""
+
+    def end(self) -> None:
+        """Show the line that was begun."""
+        if self._begun:
+            self._print(self._begun)
+
+    def _print(self, lines: str) -> None:
+        self._console.print(Text("\n").join(map(self._decoder.decode_line, lines.split("\n"))), soft_wrap=True)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._proxy, name)
+        return getattr(self._stream, name)

@@ -67,6 +67,11 @@ class CombinationProgress:
         return sum(self.counts.values())
 
     @property
+    def share_left(self) -> float:
+        """The part of its cases that has no final result, from 1 down to 0."""
+        return (self.selected - self.done) / self.selected if self.selected else 1.0
+
+    @property
     def left(self) -> Optional[float]:
         """Seconds that the rest will take at this speed; None when it is not running, or no case has ended of late."""
         if self.phase is not Phase.RUNNING or not self.rate:
@@ -119,19 +124,21 @@ class RunProgress:
         long as they did before; as many run at a time as do now.
         """
         running, waiting = self.in_phase(Phase.RUNNING), self.in_phase(Phase.WAITING)
+        done = self.in_phase(Phase.DONE)
+        # The speed of those that run does, until one is done.
+        whole = [one.seconds / one.done * one.selected for one in done or running if one.done]
         rests = [one.left for one in running]
-        if None in rests or not (running or waiting):
+        if done and whole:  # does for one that has only begun, too
+            rests = [
+                one.share_left * mean(whole) if left is None and one.seconds < WINDOW else left
+                for one, left in zip(running, rests)
+            ]
+        if whole:
+            pause = _pause(self.combinations)
+            rests += [one.share_left * mean(whole) + pause for one in waiting]
+        if not rests or (waiting and not whole) or None in rests:
             return None
-        rest = sum(left for left in rests if left is not None)
-        if waiting:
-            # The speed of those that run does, until one is done.
-            whole = [one.seconds / one.done * one.selected for one in self.in_phase(Phase.DONE) or running if one.done]
-            if not whole:
-                return None
-            each = mean(whole)
-            pauses = _pauses(self.combinations)
-            rest += sum(each * (one.selected - one.done) / max(one.selected, 1) + pauses for one in waiting)
-        return rest / max(len(running), 1)
+        return sum(rest for rest in rests if rest is not None) / max(len(running), 1)
 
     @property
     def over(self) -> bool:
@@ -150,7 +157,7 @@ class RunProgress:
         return max(self.now - max((one.last for one in self.combinations if one.last), default=self.now), 0.0)
 
 
-def _pauses(combinations: Sequence[CombinationProgress]) -> float:
+def _pause(combinations: Sequence[CombinationProgress]) -> float:
     """Seconds that usually pass between the end of a combination and the beginning of the next, in which machines are made."""
     ends = [one.last for one in combinations if one.phase is Phase.DONE and one.last]
     pauses = []
