@@ -59,23 +59,24 @@ class CallbackModule(CallbackBase):
         self._show: Optional[Show] = None
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        os.environ[PROGRESS_VARIABLE] = "table" if self._wanted else "lines"
+        os.environ[PROGRESS_VARIABLE] = "lines"
 
     def v2_runner_on_ok(self, result: Any) -> None:
         if result.task.action == "migration_plan":
-            self._folder = Path(result.result["plan"]["folder"])
+            folder = Path(result.result["plan"]["folder"])
+            # In check mode there is no run to follow.
+            if self._wanted and (folder / "run.json").exists():
+                self._folder = folder
+                os.environ[PROGRESS_VARIABLE] = "table"
         # The table belongs above the headline of the next play.
         if self._show and self._show.update():
             self._end()
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        # In check mode there is no run to follow.
-        if self._wanted and self._show is None and task.action == "migration_matrix":
-            assert self._folder, "the plan comes before the matrix"
-            if (self._folder / "run.json").exists():
-                from migration_lab.results.progress import RunFollower
+        if self._folder and self._show is None and task.action == "migration_matrix":
+            from migration_lab.results.progress import RunFollower
 
-                self._show = Show(RunFollower(self._folder, since=self._started))
+            self._show = Show(RunFollower(self._folder, since=self._started))
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._end()
