@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-
 from pseudo_terminal import PseudoTerminal, environment
+
 from synthetic_run import CASES, SyntheticRun, wrong_state
 
 TWELVE = CASES[:12]
