@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What changed between two runs: which cases fail that did not, pass that did not, or fail for another reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any, Iterator, Optional
+
+from ..combinations import COMBINATIONS, classes
+from ..model import RED_VERDICTS, ROLES, Verdict
+from .summary import CombinationResult, Run, rule
+from .wording import count, one_line
+
+# What a case, or a combination, without a result has in place of a verdict.
+NOT_OBTAINED_TEXT = "not obtained"
+
+_FAILING = {*(verdict.value for verdict in RED_VERDICTS), NOT_OBTAINED_TEXT}
+_PASSING = {Verdict.PASS.value, Verdict.KNOWN.value}
+
+# Numbers (counters, ports, processes, a domain's number and attempt) and UUIDs are other ones in each run.
+_VARYING = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(?:-\d+)*)\b")
+
+# Facts of run.json that two runs should share, with what they are called.
+_FACTS = {
+    "profile": "profile", "profile_id": "cases of the profile", "guest": "guest", "cases": "case patterns",
+    "ledger_id": "ledger of deviations", "revision": "revision of the lab",
+}
+
+# What machines report, with what it is called; the host's name says nothing.
+_VERSIONS = {"libvirt": "libvirt", "hypervisor": "QEMU", "kernel": "kernel", "python": "Python"}
+
+
+class ChangeKind(str, Enum):
+    """What a change means, in the order in which changes are told."""
+
+    NEWLY_FAILING = "newly-failing"
+    CHANGED_REASON = "changed-reason"
+    NEWLY_PASSING = "newly-passing"
+    OTHER = "other"
+
+    @property
+    def words(self) -> str:
+        """``2`` of it read ``2 newly failing``."""
+        return {
+            ChangeKind.NEWLY_FAILING: "newly failing",
+            ChangeKind.CHANGED_REASON: "failing for another reason",
+            ChangeKind.NEWLY_PASSING: "newly passing",
+            ChangeKind.OTHER: "changed otherwise",
+        }[self]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A case, or with ``case`` empty a combination as a whole, that came to something else than in the base.
+
+    ``before`` and ``after`` are verdicts or ``not obtained``. A combination as a whole fails when a daemon died in it that no
+    case explains, and passes when there is nothing to say of it beside its cases. The reasons are in words, empty for a pass.
+    """
+
+    kind: ChangeKind
+    combination: str
+    case: str
+    before: str
+    after: str
+    reason_before: str
+    reason_after: str
+
+    @property
+    def title(self) -> str:
+        """``noo p2p/transient-paused/none: pass -> fail``."""
+        about = f"{self.combination} {self.case}" if self.case else f"{self.combination} as a whole"
+        return f"{about}: {self.before}" + (f" -> {self.after}" if self.after != self.before else "")
+
+    @property
+    def lines(self) -> list[str]:
+        """The reasons that there are, with which is which."""
+        told = {"was": self.reason_before, "is": self.reason_after}
+        return [f"{word}: {reason}" for word, reason in told.items() if reason]
+
+    def to_data(self) -> dict[str, str]:
+        """The change as run.json and the module's result have it, under its kind."""
+        return {key: value for key, value in asdict(self).items() if key != "kind"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from the run ``base`` to another.
+
+    ``differences`` says in words what else is not the same, such as versions: reasons for changes to be looked for there.
+    ``only_in_base`` and ``only_here`` count the cases, over all combinations, that only one of the runs has selected.
+    """
+
+    base: str
+    differences: list[str]
+    changes: list[Change]
+    only_in_base: int
+    only_here: int
+
+    def of_kind(self, kind: ChangeKind) -> list[Change]:
+        """The changes of one kind, in order."""
+        return [change for change in self.changes if change.kind is kind]
+
+    @property
+    def tally(self) -> str:
+        """How many changes there are, in words: ``2 newly failing, nothing else changed``."""
+        found = Counter(change.kind for change in self.changes)
+        parts = [f"{found[kind]} {kind.words}" for kind in ChangeKind if found[kind]]
+        if len(parts) < len(ChangeKind):
+            parts.append("nothing else changed" if parts else "nothing changed")
+        only = {"only here": self.only_here, f"only in {self.base}": self.only_in_base}
+        return "; ".join([", ".join(parts), *(f"{count(number, 'case')} {where}" for where, number in only.items() if number)])
+
+    @property
+    def line(self) -> str:
+        """The comparison in a line."""
+        return f"against {self.base}: {self.tally}"
+
+    def to_data(self) -> dict[str, Any]:
+        """The comparison as run.json and the module's result have it."""
+        kinds = {kind.value.replace("-", "_"): [change.to_data() for change in self.of_kind(kind)] for kind in ChangeKind}
+        return {"base": self.base, "line": self.line, "differences": self.differences, **kinds}
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a case or a combination came to."""
+
+    verdict: str
+    reason: str = ""
+
+
+_NOTHING_TO_SAY = _State(Verdict.PASS.value)
+
+
+def compare(run: Run, base: Run) -> Comparison:
+    """What changed from one run to another. Runs of different pairs, profiles or guests are compared in what they share.
+
+    :param run: the later run.
+    :param base: the run that it is held against.
+    """
+    here = {combination.name: combination for combination in run.combinations}
+    there = {combination.name: combination for combination in base.combinations}
+    changes: list[Change] = []
+    only_here = only_in_base = 0
+    for name in COMBINATIONS:
+        new, old = here.get(name), there.get(name)
+        if new and old:
+            changes += _changes(new, old)
+            if not (new.obtained and old.obtained):
+                continue  # what the other would have selected is not known for sure
+        selected = set(new.selected if new else ()), set(old.selected if old else ())
+        only_here += len(selected[0] - selected[1])
+        only_in_base += len(selected[1] - selected[0])
+    order = list(ChangeKind)
+    changes.sort(key=lambda change: order.index(change.kind))  # stable: combinations and cases stay in their order
+    return Comparison(base.folder.name, list(_differences(run, base)), changes, only_in_base, only_here)
+
+
+def case_state(combination: CombinationResult, case: str) -> tuple[str, str]:
+    """A selected case's verdict, or ``not obtained``, and the reason in words, empty for a pass."""
+    line = combination.results.get(case)
+    if line is None:
+        return NOT_OBTAINED_TEXT, combination.reason
+    if line["verdict"] == Verdict.PASS.value:
+        return Verdict.PASS.value, ""
+    # The rule for an error is always the same; its reason is what happened to the lab.
+    return line["verdict"], one_line(line["reason"]) if line["verdict"] == Verdict.ERROR.value else rule(line)
+
+
+def _changes(new: CombinationResult, old: CombinationResult) -> Iterator[Change]:
+    yield from _change(new.name, "", _whole(old), _whole(new))
+    if not new.obtained:
+        return  # said once, for the combination
+    for case in new.selected:
+        if old.obtained and case not in old.selected:
+            continue
+        before, after = _State(*case_state(old, case)), _State(*case_state(new, case))
+        if not old.obtained and after.verdict in _PASSING:
+            continue  # that it is obtained again is said once, for the combination
+        yield from _change(new.name, case, before, after)
+
+
+def _whole(combination: CombinationResult) -> _State:
+    if combination.record is None:
+        return _State(NOT_OBTAINED_TEXT, combination.reason)
+    deaths = [one_line(death["detail"]) for death in combination.record.unexplained_deaths]
+    return _State(Verdict.FAIL.value, "; ".join(deaths)) if deaths else _NOTHING_TO_SAY
+
+
+def _change(combination: str, case: str, before: _State, after: _State) -> Iterator[Change]:
+    kind = _kind(before, after)
+    if kind:
+        yield Change(kind, combination, case, before.verdict, after.verdict, before.reason, after.reason)
+
+
+def _kind(before: _State, after: _State) -> Optional[ChangeKind]:
+    if before.verdict == after.verdict and _invariant(before.reason) == _invariant(after.reason):
+        return None
+    if after.verdict in _FAILING:
+        return ChangeKind.CHANGED_REASON if before.verdict in _FAILING else ChangeKind.NEWLY_FAILING
+    if after.verdict in _PASSING and before.verdict in _FAILING:
+        return ChangeKind.NEWLY_PASSING
+    return ChangeKind.OTHER
+
+
+def _invariant(reason: str) -> str:
+    """The reason without what is another one in each run."""
+    return _VARYING.sub("#", reason)
+
+
+def _differences(run: Run, base: Run) -> Iterator[str]:
+    """In words, what the runs were made with that is not the same."""
+    if run.data["pair"] != base.data["pair"]:
+        yield f"pair: {_pair_text(base.data['pair'])} -> {_pair_text(run.data['pair'])}"
+    for field, words in _FACTS.items():
+        before, after = base.data.get(field), run.data.get(field)
+        if before != after:
+            yield f"{words}: {_value_text(before)} -> {_value_text(after)}"
+    asked = [tuple(combination.name for combination in either.combinations) for either in (base, run)]
+    if asked[0] != asked[1]:
+        yield f"combinations: {', '.join(asked[0])} -> {', '.join(asked[1])}"
+    yield from _release_differences(run, base)
+    yield from _version_differences(run, base)
+
+
+def _release_differences(run: Run, base: Run) -> Iterator[str]:
+    """What is not the same of releases that both runs used: their images, and what else is on record of them."""
+    before, after = base.data.get("releases", {}), run.data.get("releases", {})
+    for name in (name for name in after if name in before):
+        facts = {**_flat(before[name]), **_flat(after[name])}
+        for fact in facts:
+            was, is_now = _flat(before[name]).get(fact), _flat(after[name]).get(fact)
+            if was != is_now:
+                yield f"release {name}: {fact} {_value_text(was)} -> {_value_text(is_now)}"
+
+
+def _version_differences(run: Run, base: Run) -> Iterator[str]:
+    """Versions that the machines of the same role and combination reported, those of all machines of a class in one sentence."""
+    machines: dict[str, set[tuple[str, str]]] = {}
+    changed: dict[tuple[str, str, str], set[tuple[str, str]]] = {}
+    bases = {combination.name: combination for combination in base.combinations}
+    for combination in run.combinations:
+        other = bases.get(combination.name)
+        for role in ROLES:
+            before = other.versions.get(role, {}) if other else {}
+            after = combination.versions.get(role, {})
+            for what in (what for what in _VERSIONS if what in before and what in after):
+                machine = (combination.name, role)
+                machines.setdefault(what, set()).add(machine)
+                if before[what] != after[what]:
+                    changed.setdefault((what, before[what], after[what]), set()).add(machine)
+    for (what, was, is_now), where in changed.items():
+        yield f"{_where_text(where, machines[what])}: {_VERSIONS[what]} {was} -> {is_now}"
+
+
+def _where_text(where: set[tuple[str, str]], machines: set[tuple[str, str]]) -> str:
+    if where == machines:
+        return "all machines"
+    for age in ("old", "new"):
+        if where == {machine for machine in machines if classes(machine[0])[machine[1]] == age}:
+            return f"all {age} machines"
+    ordered = sorted(where, key=lambda machine: (COMBINATIONS.index(machine[0]), ROLES.index(machine[1])))
+    return ", ".join(f"{role} of {name}" for name, role in ordered)
+
+
+def _pair_text(pair: dict[str, str]) -> str:
+    ceiling = f", old presented as {pair['ceiling']}" if pair.get("ceiling") else ""
+    return f"{pair['name']} ({pair['old']}, {pair['new']}, boundary {pair['boundary']}{ceiling})"
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts with those inside facts beside them: ``packages qemu``."""
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            found |= {f"{name} {inner}": fact for inner, fact in _flat(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def _value_text(value: Any) -> str:
+    if value is None:
+        return "not on record"
+    if isinstance(value, list):
+        return ", ".join(str(entry) for entry in value)
+    return one_line(value) if isinstance(value, str) else json.dumps(value)
