@@ -16,7 +16,12 @@ description:
     C(results), and makes C(index.html).
   - >-
     Nothing else than the journals, C(run.json) and the C(not-obtained.json) of combinations that could not be provisioned is
-    looked at, so the results can be made again at any time, also of a run that was cut off or is still going on.
+    looked at, of this run and of the one that it is compared with, so the results can be made again at any time, also of a run
+    that was cut off or is still going on.
+  - >-
+    With O(history) it keeps the history of all runs that are beside this one. Journals of other runs are read only where the
+    history lacks them, or they have gone on since. A history that cannot be trusted is set aside and made again. What cannot be
+    read is said in RV(text) and left out.
   - >-
     A run is green when every combination that was asked for was obtained, every selected case has a final result, no verdict is
     V(fail), V(fixed) or V(error), and no daemon died without a case to explain it. A result that was not obtained is never shown
@@ -29,15 +34,13 @@ options:
   results:
     description:
       - The folder of the run, C(results/<run>), with C(run.json) and a folder for each combination.
+      - Of a folder of runs, C(results), the run that was started last is taken.
     type: path
     required: true
-  template:
+  templates:
     description:
-      - The jinja2 template of C(index.html).
-      - >-
-        It is rendered with autoescape on and gets C(run), an object with the run's data and counts, C(deviations), the ledger
-        with how often each entry was seen, C(verdicts), and the functions C(combination_text), C(migration_text) and
-        C(step_text).
+      - The folder of the templates of C(index.html).
+      - They are rendered with autoescape on.
     type: path
     required: true
   explain:
@@ -45,6 +48,20 @@ options:
       - Say in RV(text) of every case that is no pass which rule judged it, and what the tap saw of it.
     type: bool
     default: false
+  base:
+    description:
+      - The run to compare with, a name beside this one. What changed comes first in RV(text) and on the page.
+      - >-
+        V(last) is the last run that was started before this one with the same pair, profile, guest, combinations and cases and
+        has any result; that there is none is said and is no failure. It needs O(history).
+      - Empty for no comparison.
+    type: str
+    default: ""
+  history:
+    description:
+      - The file of the history, C(history.sqlite) beside the run.
+      - Without it no history is kept.
+    type: path
 requirements:
   - jinja2
   - junitparser
@@ -71,7 +88,9 @@ EXAMPLES = r"""
 - name: The results of a run are made from its journals
   migration_report:
     results: results/2025-11-24T10-12-30
-    template: roles/report/templates/index.html.j2
+    templates: roles/report/templates
+    history: results/history.sqlite
+    base: last
   delegate_to: localhost
   register: report
 
@@ -96,9 +115,78 @@ summary:
   returned: success
   type: str
   sample: "green: 8 combinations, 768 of 768 cases, 7680 of 7680 checks"
+folder:
+  description: The folder of the run.
+  returned: success
+  type: path
+  sample: results/2025-11-24T10-12-30
+line:
+  description: The run in a line for a chat, at most 300 characters.
+  returned: success
+  type: str
+  sample: "debian, libvirt 9.0.0 -> 11.3.0: green, 768 pass; against 20261122T020000Z: nothing changed; run 20261123T020000Z"
+base:
+  description: The run that was compared with; empty when there was none.
+  returned: success
+  type: str
+  sample: 20261122T020000Z
+comparison:
+  description:
+    - What changed since the run that was compared with; null when there was none.
+    - >-
+      A case fails when its verdict is V(fail), V(fixed), V(error) or V(not obtained), and passes when it is V(pass) or V(known).
+    - >-
+      Each change has C(combination), C(case) (empty for the combination as a whole, which is not obtained or in which a daemon
+      died that no case explains), C(before) and C(after), C(reason_before) and C(reason_after).
+  returned: success
+  type: dict
+  contains:
+    base:
+      description: The run that was compared with.
+      type: str
+    line:
+      description: The comparison in a line.
+      type: str
+    differences:
+      description: What else is not the same, such as versions, in words.
+      type: list
+      elements: str
+    newly_failing:
+      description: What fails and did not.
+      type: list
+      elements: dict
+    changed_reason:
+      description: What fails as before, for another reason; numbers and UUIDs in it do not count.
+      type: list
+      elements: dict
+    newly_passing:
+      description: What passes and failed.
+      type: list
+      elements: dict
+    other:
+      description: Other changes of a verdict, such as from V(pass) to V(known).
+      type: list
+      elements: dict
+  sample:
+    base: 20261122T020000Z
+    line: "against 20261122T020000Z: 1 newly failing, nothing else changed"
+    differences: ["all new machines: libvirt 11.3.0 -> 11.3.1"]
+    newly_failing:
+      - {"combination": "oon", "case": "p2p/transient-paused/none", "before": "pass", "after": "fail", "reason_before": "",
+        "reason_after": "check target-state: expected paused, got running"}
+    changed_reason: []
+    newly_passing: []
+    other: []
+remarks:
+  description: What was wrong with the history, with other runs, or with the choice of the base, in a sentence each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["compared with no other run: none before it has the same pair, profile, guest, combinations and cases"]
 text:
   description:
-    - The table of combinations, what is not green (at most 40 entries) with where to look, and RV(summary).
+    - What changed (at most 40 changes), the table of combinations, what is not green (at most 40 entries) with where to look, and
+      RV(summary).
     - With O(explain), what judged each case that is no pass as well, all of them.
   returned: success
   type: str
@@ -261,7 +349,7 @@ files:
   returned: success
   type: list
   elements: path
-  sample: [results/2025-11-24T10-12-30/noo/results.tap]
+  sample: [results/2025-11-24T10-12-30/noo/results.tap, results/history.sqlite]
 """
 
 from pathlib import Path
@@ -270,7 +358,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.migration_lab.model import LabError
 
 try:
-    from ansible.module_utils.migration_lab.results import make_report
+    from ansible.module_utils.migration_lab.results import make_report, run_of
 except ModuleNotFoundError as error:
     MISSING = error.name
 else:
@@ -281,23 +369,34 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "results": {"type": "path", "required": True},
-            "template": {"type": "path", "required": True},
+            "templates": {"type": "path", "required": True},
             "explain": {"type": "bool", "default": False},
+            "base": {"type": "str", "default": ""},
+            "history": {"type": "path"},
         },
         supports_check_mode=True,
     )
     if MISSING:
         module.fail_json(msg=missing_required_lib(MISSING, reason="to make results; run make setup"))
+    given = module.params
     try:
-        report = make_report(Path(module.params["results"]), Path(module.params["template"]), module.params["explain"])
+        report = make_report(
+            run_of(Path(given["results"])), Path(given["templates"]), given["explain"], given["base"],
+            Path(given["history"]) if given["history"] else None,
+        )
         files = report.outdated() if module.check_mode else report.write()
     except LabError as error:
         module.fail_json(msg=str(error))
-    run = report.run
+    run, comparison = report.run, report.comparison
     module.exit_json(
         changed=bool(files),
+        folder=str(run.folder),
         green=run.green,
         summary=run.summary,
+        line=report.line,
+        base=comparison.base if comparison else "",
+        comparison=comparison.to_data() if comparison else None,
+        remarks=report.remarks,
         text=report.text,
         counts=run.counts,
         notices=list(run.notices.values()),

@@ -15,7 +15,7 @@ from migration_lab.model import LabError
 from migration_lab.results import make_report
 from synthetic_run import CASES, DEVIATION, EMULATED, LEDGER, ROOT, STEPS, SyntheticRun, lab_error, refused, wrong_state
 
-TEMPLATE = ROOT / "roles/report/templates/index.html.j2"
+TEMPLATES = ROOT / "roles/report/templates"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_text_of_a_green_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     lab = SyntheticRun(tmp_path / "run")
     for name in RUNNING_ORDER:
         lab.complete(name)
-    assert make_report(lab.folder, TEMPLATE).text == """\
+    assert make_report(lab.folder, TEMPLATES).text == """\
 run run: pair debian, profile canonical, guest x86_64
 
 combination  client  source  target  cases   checks  pass  fail  error  seconds
@@ -64,7 +64,7 @@ green: 8 combinations, 768 of 768 cases, 7680 of 7680 checks"""
 
 
 def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun) -> None:
-    text = make_report(mixed.folder, TEMPLATE).text
+    text = make_report(mixed.folder, TEMPLATES).text
     table, *blocks, again, last = text.split("\n\n")[1:]
     rows = [line.split() for line in table.splitlines()]
     assert rows[0] == ["combination", "client", "source", "target", "cases", "checks", "pass", "fail", "error", "seconds"]
@@ -95,14 +95,14 @@ def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun) -> None:
 
 
 def test_text_is_as_wide_as_a_terminal(mixed: SyntheticRun) -> None:
-    table = make_report(mixed.folder, TEMPLATE).text.split("\n\n")[1]
+    table = make_report(mixed.folder, TEMPLATES).text.split("\n\n")[1]
     assert max(len(line) for line in table.splitlines()) <= 80
 
 
 def test_text_shows_forty_failures_and_says_how_many_more(tmp_path: Path) -> None:
     lab = SyntheticRun(tmp_path / "run", ["noo"])
     lab.complete("noo", {case.id: wrong_state for case in CASES})
-    report = make_report(lab.folder, TEMPLATE)
+    report = make_report(lab.folder, TEMPLATES)
     assert report.text.count(": expected ") == 40
     assert f"... and 56 more: see {lab.folder}/index.html" in report.text
     assert len(report.run.failures) == 96
@@ -115,7 +115,7 @@ def test_a_column_for_each_verdict_that_came(tmp_path: Path) -> None:
     lab.complete("noo")
     path = lab.journal_path("noo")
     path.write_text(path.read_text().replace('"verdict":"pass"', '"verdict":"known"', 3))
-    header, row = make_report(lab.folder, TEMPLATE).text.split("\n\n")[1].splitlines()
+    header, row = make_report(lab.folder, TEMPLATES).text.split("\n\n")[1].splitlines()
     assert header.split()[6:10] == ["pass", "fail", "known", "error"] and row.split()[7:11] == ["93", "0", "3", "0"]
 
 
@@ -153,7 +153,7 @@ class Page(HTMLParser):
 
 
 def test_page(mixed: SyntheticRun) -> None:
-    report = make_report(mixed.folder, TEMPLATE)
+    report = make_report(mixed.folder, TEMPLATES)
     html = report.files[mixed.folder / "index.html"]
     assert html.startswith("<!DOCTYPE html>")
     page = Page(html)
@@ -193,7 +193,7 @@ def deviating(tmp_path: Path) -> SyntheticRun:
 
 
 def test_page_lists_the_ledger_and_what_the_tap_saw(deviating: SyntheticRun) -> None:
-    report = make_report(deviating.folder, TEMPLATE)
+    report = make_report(deviating.folder, TEMPLATES)
     page = Page(report.files[deviating.folder / "index.html"])
     text = " ".join(page.text.split())
     assert "old is emulated: debian-12 presented as libvirt 0.9.1 nobody has run it before: debian-6 NOT green" in text
@@ -211,17 +211,17 @@ def test_page_lists_the_ledger_and_what_the_tap_saw(deviating: SyntheticRun) -> 
 
 
 def test_page_has_nothing_to_say_of_a_run_without_a_ledger(mixed: SyntheticRun) -> None:
-    page = make_report(mixed.folder, TEMPLATE).files[mixed.folder / "index.html"]
+    page = make_report(mixed.folder, TEMPLATES).files[mixed.folder / "index.html"]
     assert "Deviations" not in page and "Tried again" not in page and "emulated" not in page
 
 
 def test_text_explains_every_case_that_is_no_pass_when_asked(deviating: SyntheticRun) -> None:
-    plain = make_report(deviating.folder, TEMPLATE).text
+    plain = make_report(deviating.folder, TEMPLATES).text
     assert plain.splitlines()[1:3] == [
         "old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6",
     ]
     assert f"\n\nooo {CASES[0].id}: failed beside 3 others; alone: pass\n\n" in plain and "What judged" not in plain
-    text = make_report(deviating.folder, TEMPLATE, explain=True).text
+    text = make_report(deviating.folder, TEMPLATES, explain=True).text
     blocks = [block for block in text.split("\n\n") if block.startswith("What judged")]
     steps = "    client-target: prepare2, 0.210 s, ok\n    client-source: perform, no reply"
     assert blocks == [
@@ -234,14 +234,14 @@ def test_text_explains_every_case_that_is_no_pass_when_asked(deviating: Syntheti
 
 
 def test_run_file_has_deviations_and_notices(deviating: SyntheticRun) -> None:
-    make_report(deviating.folder, TEMPLATE).write()
+    make_report(deviating.folder, TEMPLATES).write()
     results = json.loads((deviating.folder / "run.json").read_text())["results"]
     assert results["deviations"][0] == {"id": DEVIATION.id, "known": {"ooo": 1}, "fixed": {"ooo": 1}}
     assert results["notices"] == ["old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6"]
 
 
 def test_run_file_is_completed(mixed: SyntheticRun) -> None:
-    make_report(mixed.folder, TEMPLATE).write()
+    make_report(mixed.folder, TEMPLATES).write()
     data = json.loads((mixed.folder / "run.json").read_text())
     results = data.pop("results")
     assert data == mixed.data, "what was written at the start is as it was"
@@ -257,26 +257,26 @@ def test_run_file_is_completed(mixed: SyntheticRun) -> None:
 
 
 def test_second_report_changes_nothing(mixed: SyntheticRun) -> None:
-    report = make_report(mixed.folder, TEMPLATE)
+    report = make_report(mixed.folder, TEMPLATES)
     assert len(report.outdated()) == 18
     assert sorted(report.write()) == sorted(report.files)
     marks = {path: path.stat().st_mtime_ns for path in report.files}
-    again = make_report(mixed.folder, TEMPLATE)
+    again = make_report(mixed.folder, TEMPLATES)
     assert again.files == report.files and again.outdated() == [] and again.write() == []
     assert {path: path.stat().st_mtime_ns for path in report.files} == marks
 
 
 def test_only_what_differs_is_written(mixed: SyntheticRun) -> None:
-    make_report(mixed.folder, TEMPLATE).write()
+    make_report(mixed.folder, TEMPLATES).write()
     spoilt = mixed.folder / "ono" / "results.tap"
     spoilt.write_text("1..0\n")
-    report = make_report(mixed.folder, TEMPLATE)
+    report = make_report(mixed.folder, TEMPLATES)
     assert report.outdated() == [spoilt] and spoilt.read_text() == "1..0\n", "asking writes nothing"
     assert report.write() == [spoilt] and spoilt.read_text().startswith("TAP version 13\n1..960\n")
 
 
 def test_write_leaves_no_temporary_file_and_readable_ones(mixed: SyntheticRun) -> None:
-    make_report(mixed.folder, TEMPLATE).write()
+    make_report(mixed.folder, TEMPLATES).write()
     names = {path.name for path in mixed.folder.rglob("*") if path.is_file()}
     assert names == {"run.json", "index.html", "journal.jsonl", "results.tap", "junit.xml", "not-obtained.json"}
     assert {path.stat().st_mode & 0o777 for path in mixed.folder.rglob("results.tap")} == {0o644}
@@ -285,7 +285,7 @@ def test_write_leaves_no_temporary_file_and_readable_ones(mixed: SyntheticRun) -
 def test_file_that_cannot_be_written(mixed: SyntheticRun) -> None:
     (mixed.folder / "index.html").mkdir()
     with pytest.raises(LabError, match=r"index\.html cannot be written"):
-        make_report(mixed.folder, TEMPLATE).write()
+        make_report(mixed.folder, TEMPLATES).write()
     assert not list(mixed.folder.glob(".index.html*")), "nothing half-made"
     assert json.loads((mixed.folder / "run.json").read_text())["run"] == "run"
 
@@ -299,10 +299,10 @@ def test_file_that_cannot_be_written(mixed: SyntheticRun) -> None:
     ],
 )
 def test_template_that_cannot_be_used(mixed: SyntheticRun, tmp_path: Path, content: str | None, words: str) -> None:
-    template = tmp_path / "page.j2"
+    template = tmp_path / "index.html.j2"
     if content is not None:
         template.write_text(content)
     before = sorted(mixed.folder.rglob("*"))
     with pytest.raises(LabError, match=words):
-        make_report(mixed.folder, template)
+        make_report(mixed.folder, tmp_path)
     assert sorted(mixed.folder.rglob("*")) == before, "nothing is written when something is wrong"

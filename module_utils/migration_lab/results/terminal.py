@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterator, Optional, Sequence
 
 from ..model import ROLES, Verdict
+from .comparison import ChangeKind, Comparison
 from .failure import Failure, Kind
 from .summary import CombinationResult, Run, rule
 from .wording import one_line, step_text
@@ -20,15 +21,22 @@ _ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)
 _LEFT, _RIGHT = "<", ">"
 
 
-def terminal_text(run: Run, page: Path, explain: bool = False) -> str:
+def terminal_text(
+    run: Run, page: Path, explain: bool = False, comparison: Optional[Comparison] = None, remarks: Sequence[str] = ()
+) -> str:
     """The results as text.
 
     :param page: the page that has all failures, named when not all are shown.
     :param explain: whether to say of every case that is no pass which rule judged it.
+    :param comparison: with an earlier run: it comes first.
+    :param remarks: sentences on the comparison and the history.
     """
     data = run.data
     heading = f"run {data['run']}: pair {data['pair']['name']}, profile {data['profile']}, guest {data['guest']}"
-    lines = [heading, *run.notices.values(), "", *_table(run)]
+    lines = [heading, *run.notices.values(), *remarks, ""]
+    if comparison:
+        lines += [*_comparison_lines(comparison, page), ""]
+    lines += _table(run)
     notes = [(combination, case, note) for combination in run.combinations for case, note in combination.notes.items()]
     if notes:
         lines += ["", *(f"{combination.name} {case}: {one_line(note)}" for combination, case, note in notes[:FAILURES_SHOWN])]
@@ -71,6 +79,20 @@ def _row(combination: CombinationResult, verdicts: Sequence[Verdict]) -> list[st
         *(str(combination.counts[verdict.value]) for verdict in verdicts),
         "-" if seconds is None else f"{seconds:.1f}",
     ]
+
+
+def _comparison_lines(comparison: Comparison, page: Path) -> Iterator[str]:
+    yield comparison.line
+    yield from (f"    not the same: {difference}" for difference in comparison.differences)
+    kind: Optional[ChangeKind] = None
+    for change in comparison.changes[:FAILURES_SHOWN]:
+        if change.kind is not kind:
+            kind = change.kind
+            yield f"{kind.words}:"
+        yield f"    {change.title}"
+        yield from (f"        {line}" for line in change.lines)
+    if len(comparison.changes) > FAILURES_SHOWN:
+        yield f"... and {len(comparison.changes) - FAILURES_SHOWN} more changes: see {page}"
 
 
 def _failure_lines(failure: Failure, folder: Path) -> Iterator[str]:
