@@ -2,20 +2,21 @@
 """Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
 
     make bench                            all of it, about 30 minutes on 2 cores
-    BENCH=matrix,provision make bench     some parts; the others are checks and full
+    BENCH=matrix,provision make bench     some parts; the others are checks, full and history
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -125,9 +126,55 @@ def bench_full(root: Path) -> dict[str, Any]:
     return {"seconds": seconds, "peak_mib": watch.stop()}
 
 
+def bench_history(root: Path) -> dict[str, Any]:
+    """100 synthetic runs of 768 cases: what a report costs with and without a history of the others, and what queries take."""
+    sys.path[:0] = [str(ROOT / "module_utils"), str(ROOT / "tests" / "unit")]
+    from migration_lab.results import make_report
+    from migration_lab.results.history_file import HISTORY_FILE, read_history
+    from migration_lab.results.history_text import history_text
+    from migration_lab.results.history_update import plan_update
+    from synthetic_run import CASES, SyntheticRun, wrong_state
+
+    folder, templates = root / "history", ROOT / "roles" / "report" / "templates"
+    model = SyntheticRun(root / "model")
+    for name in model.data["combinations"]:
+        model.complete(name, {CASES[40].id: wrong_state, CASES[41].id: wrong_state})
+    for number in range(100):
+        run = folder / f"night-{number:03d}"
+        shutil.copytree(model.folder, run)
+        started = f"2026-{number // 28 + 1:02d}-{number % 28 + 1:02d}T02:00:00Z"
+        (run / "run.json").write_text(json.dumps({**model.data, "run": run.name, "started": started}))
+        if number % 3 == 0:  # the pattern of a flaky case
+            journal = run / "noo" / "journal.jsonl"
+            journal.write_text(journal.read_text().replace('"verdict":"fail"', '"verdict":"pass"', 1))
+    last, file = folder / "night-099", folder / HISTORY_FILE
+
+    def report() -> None:
+        make_report(last, templates, base="last", history=file).write()
+
+    result: dict[str, Any] = {"first_report_seconds": seconds_of(report), "report_seconds": seconds_of(report)}
+    result["rebuild_seconds"] = seconds_of(lambda: plan_update(folder, again=True).write())
+    result["mib"] = round(file.stat().st_size / 2**20, 2)
+    history = read_history(file)[0]
+    for what, of in (("combination", "noo"), ("case", f"noo/{CASES[40].id}")):
+        result[f"{what}_query_seconds"] = seconds_of(lambda of=of: history_text(history, last.name, of))
+        result[f"{what}_query_from_file_seconds"] = seconds_of(lambda of=of: history_text(read_history(file)[0], last.name, of))
+    return result
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    """Seconds that something takes."""
+    started = time.monotonic()
+    action()
+    return round(time.monotonic() - started, 4)
+
+
 def main() -> None:
     """Run the chosen parts and print the result."""
-    parts = {"matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "full": bench_full}
+    parts = {
+        "matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "full": bench_full,
+        "history": bench_history,
+    }
     chosen = os.environ.get("BENCH", ",".join(parts)).split(",")
     unknown = [name for name in chosen if name not in parts]
     if unknown:

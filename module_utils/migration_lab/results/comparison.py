@@ -127,10 +127,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _State:
-    """What a case or a combination came to."""
+    """What a case or a combination came to, and what is the same of it in another run where nothing changed."""
 
     verdict: str
     reason: str = ""
+    essence: str = ""
 
 
 _NOTHING_TO_SAY = _State(Verdict.PASS.value)
@@ -178,17 +179,25 @@ def _changes(new: CombinationResult, old: CombinationResult) -> Iterator[Change]
     for case in new.selected:
         if old.obtained and case not in old.selected:
             continue
-        before, after = _State(*case_state(old, case)), _State(*case_state(new, case))
+        before, after = _state(old, case), _state(new, case)
         if not old.obtained and after.verdict in _PASSING:
             continue  # that it is obtained again is said once, for the combination
         yield from _change(new.name, case, before, after)
 
 
+def _state(combination: CombinationResult, case: str) -> _State:
+    verdict, reason = case_state(combination, case)
+    if verdict == Verdict.KNOWN.value:
+        # A deviation may show in several ways, and which one comes is chance.
+        return _State(verdict, reason, combination.results[case].get("deviation", ""))
+    return _State(verdict, reason, _invariant(reason))
+
+
 def _whole(combination: CombinationResult) -> _State:
     if combination.record is None:
-        return _State(NOT_OBTAINED_TEXT, combination.reason)
-    deaths = [one_line(death["detail"]) for death in combination.record.unexplained_deaths]
-    return _State(Verdict.FAIL.value, "; ".join(deaths)) if deaths else _NOTHING_TO_SAY
+        return _State(NOT_OBTAINED_TEXT, combination.reason, _invariant(combination.reason))
+    deaths = "; ".join(one_line(death["detail"]) for death in combination.record.unexplained_deaths)
+    return _State(Verdict.FAIL.value, deaths, _invariant(deaths)) if deaths else _NOTHING_TO_SAY
 
 
 def _change(combination: str, case: str, before: _State, after: _State) -> Iterator[Change]:
@@ -198,7 +207,7 @@ def _change(combination: str, case: str, before: _State, after: _State) -> Itera
 
 
 def _kind(before: _State, after: _State) -> Optional[ChangeKind]:
-    if before.verdict == after.verdict and _invariant(before.reason) == _invariant(after.reason):
+    if (before.verdict, before.essence) == (after.verdict, after.essence):
         return None
     if after.verdict in _FAILING:
         return ChangeKind.CHANGED_REASON if before.verdict in _FAILING else ChangeKind.NEWLY_FAILING
