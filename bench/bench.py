@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -155,10 +156,10 @@ def bench_history(root: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"first_report_seconds": seconds_of(report), "report_seconds": seconds_of(report)}
     result["rebuild_seconds"] = seconds_of(lambda: plan_update(folder, again=True).write())
     result["mib"] = round(file.stat().st_size / 2**20, 2)
+    result["open_seconds"] = seconds_of(partial(read_history, file))
     history = read_history(file)[0]
     for what, of in (("combination", "noo"), ("case", f"noo/{CASES[40].id}")):
-        result[f"{what}_query_seconds"] = seconds_of(lambda of=of: history_text(history, last.name, of))
-        result[f"{what}_query_from_file_seconds"] = seconds_of(lambda of=of: history_text(read_history(file)[0], last.name, of))
+        result[f"{what}_query_seconds"] = seconds_of(partial(history_text, history, last.name, of))
     return result
 
 

@@ -30,8 +30,8 @@ def record(
     cases = {case: (verdict, "" if verdict == "pass" else f"why {case} is {verdict}") for case, verdict in verdicts.items()}
     green = not set(verdicts.values()) - {"pass", "known", "skip"}
     return RunRecord(
-        name or f"night-{number:02d}", f"2026-01-{number:02d}T02:00:00Z", green, json.dumps({"name": pair}), "canonical", "x86_64",
-        asked, 1000 + number, {combination: CombinationRecord(green, counts, VERSIONS, conditions, cases)},
+        name or f"night-{number:02d}", f"2026-01-{number:02d}T02:00:00Z", green, json.dumps({"name": pair}), "canonical",
+        "x86_64", asked, 1000 + number, {combination: CombinationRecord(green, counts, VERSIONS, conditions, cases)},
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def database(path: Path) -> sqlite3.Connection:
 
 def names(path: Path) -> set[str]:
     """Files beside the history, itself included, without the time of one set aside."""
-    return {entry.name.partition(".broken-")[0] + (".broken" if ".broken-" in entry.name else "") for entry in path.parent.iterdir()}
+    return {re.sub(r"\.broken-.*", ".broken", entry.name) for entry in path.parent.iterdir()}
 
 
 def test_runs_are_kept_as_they_are(path: Path) -> None:

@@ -306,3 +306,97 @@ def test_template_that_cannot_be_used(mixed: SyntheticRun, tmp_path: Path, conte
     with pytest.raises(LabError, match=words):
         make_report(mixed.folder, tmp_path)
     assert sorted(mixed.folder.rglob("*")) == before, "nothing is written when something is wrong"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[SyntheticRun, SyntheticRun]:
+    """A green run and a later one that is not."""
+    before = SyntheticRun(tmp_path / "night-1", ["noo", "nnn"], CASES[:6], started="2026-01-01T02:00:00Z")
+    after = SyntheticRun(tmp_path / "night-2", ["noo", "nnn"], CASES[:6], started="2026-01-02T02:00:00Z")
+    for lab, spoilt in ((before, {CASES[2].id: refused("no")}), (after, {CASES[1].id: wrong_state, CASES[0].id: wrong_state})):
+        lab.complete("noo", spoilt)
+        lab.complete("nnn")
+    return before, after
+
+
+def test_what_changed_comes_first_on_the_terminal(two: tuple[SyntheticRun, SyntheticRun]) -> None:
+    report = make_report(two[1].folder, TEMPLATES, base="night-1")
+    heading, comparison, table, *_ = report.text.split("\n\n")
+    assert heading.startswith("run night-2: ") and table.startswith("combination ")
+    assert comparison == f"""\
+against night-1: 2 newly failing, 1 newly passing, nothing else changed
+newly failing:
+    noo {CASES[0].id}: pass -> fail
+        is: check target-state: expected running, got paused
+    noo {CASES[1].id}: pass -> fail
+        is: check target-state: expected running, got paused
+newly passing:
+    noo {CASES[2].id}: fail -> pass
+        was: check migrated: expected success, got no"""
+    assert report.comparison and report.comparison.base == "night-1"
+    assert report.line.endswith("; against night-1: 2 newly failing, 1 newly passing, nothing else changed; run night-2")
+
+
+def test_differences_are_said_before_the_changes(two: tuple[SyntheticRun, SyntheticRun]) -> None:
+    (two[0].folder / "run.json").write_text(json.dumps({**two[0].data, "guest": "aarch64"}))
+    comparison = make_report(two[1].folder, TEMPLATES, base="night-1").text.split("\n\n")[1]
+    assert comparison.splitlines()[1:3] == ["    not the same: guest: aarch64 -> x86_64", "newly failing:"]
+
+
+def test_forty_changes_are_shown(tmp_path: Path) -> None:
+    before, after = (SyntheticRun(tmp_path / name, ["noo"], CASES[:50]) for name in ("a", "b"))
+    before.complete("noo")
+    after.complete("noo", {case.id: wrong_state for case in CASES[:50]})
+    comparison = make_report(after.folder, TEMPLATES, base="a").text.split("\n\n")[1]
+    assert comparison.count(": pass -> fail") == 40
+    assert comparison.endswith(f"... and 10 more changes: see {after.folder}/index.html")
+
+
+def test_run_file_has_line_and_comparison(two: tuple[SyntheticRun, SyntheticRun]) -> None:
+    folder = two[1].folder
+    make_report(folder, TEMPLATES).write()
+    results = json.loads((folder / "run.json").read_text())["results"]
+    assert results["comparison"] is None
+    assert results["line"] == "debian, libvirt 9.0.0 -> 11.3.0: NOT green, 10 pass, 2 fail; run night-2"
+    report = make_report(folder, TEMPLATES, base="night-1")
+    assert report.comparison and folder / "run.json" in report.write()
+    results = json.loads((folder / "run.json").read_text())["results"]
+    assert results["comparison"] == report.comparison.to_data() and results["line"] == report.line
+    assert make_report(folder, TEMPLATES, base="night-1").outdated() == []
+
+
+def test_report_keeps_the_history_and_is_compared_with_the_last_run(two: tuple[SyntheticRun, SyntheticRun]) -> None:
+    history = two[0].folder.parent / "history.sqlite"
+    report = make_report(two[1].folder, TEMPLATES, base="last", history=history)
+    assert report.comparison and report.comparison.base == "night-1" and report.remarks == []
+    assert history in report.outdated() and not history.exists(), "asking writes nothing"
+    assert report.write()[-1] == history and history.exists()
+    again = make_report(two[1].folder, TEMPLATES, base="last", history=history)
+    assert again.outdated() == [] and again.write() == [] and again.files == report.files
+    first = make_report(two[0].folder, TEMPLATES, base="last", history=history)
+    assert first.comparison is None
+    assert first.text.splitlines()[1] == first.remarks[0]
+    none = "compared with no other run: none before it has the same pair, profile, guest, combinations and cases"
+    assert first.remarks == [none]
+    first.write()
+    assert make_report(two[1].folder, TEMPLATES, base="last", history=history).outdated() == []
+
+
+@pytest.mark.parametrize(
+    ("base", "history", "words"),
+    [
+        ("never", "history.sqlite", "there is no run 'never' in .*; there are night-2, night-1"),
+        ("last", "elsewhere/history.sqlite", "the history of .*night-2 is .*/history.sqlite, beside the run, not .*elsewhere"),
+        ("broken", "history.sqlite", "broken/run.json has schema 99, this lab reads schema 1"),
+    ],
+)
+def test_nothing_is_written_when_base_or_history_cannot_be_used(
+    two: tuple[SyntheticRun, SyntheticRun], base: str, history: str, words: str
+) -> None:
+    root = two[0].folder.parent
+    (root / "broken").mkdir()
+    (root / "broken/run.json").write_text('{"schema": 99}')
+    before = sorted(root.rglob("*"))
+    with pytest.raises(LabError, match=words):
+        make_report(two[1].folder, TEMPLATES, base=base, history=root / history)
+    assert sorted(root.rglob("*")) == before

@@ -93,6 +93,30 @@ def test_role_reports_and_is_idempotent(lab: SyntheticRun, tmp_path: Path) -> No
     assert f"fail\n    {rule}\n" in second.result["text"].partition("What judged each case that is no pass:")[2]
 
 
+def test_role_compares_and_keeps_the_history(lab: SyntheticRun, tmp_path: Path) -> None:
+    base = SyntheticRun(tmp_path / "base", ["noo", "nnn"], started="2025-11-23T10:12:30Z")
+    base.complete("noo")
+    base.complete("nnn")
+    history = tmp_path / "history.sqlite"
+    options = ("-e", f"report_history={history}", "-e", "report_base=last")
+    checked = play(lab, tmp_path, *options, "--check")
+    assert checked.status == 0, checked.output
+    assert str(history) in checked.result["files"] and not history.exists()
+
+    played = play(lab, tmp_path, *options)
+    assert played.status == 0, played.output
+    result = played.result
+    assert result["files"] == checked.result["files"] and history.is_file()
+    assert result["folder"] == str(lab.folder) and result["base"] == "base" and result["remarks"] == []
+    assert result["line"].endswith("against base: 1 newly failing, nothing else changed; run run")
+    assert [change["case"] for change in result["comparison"]["newly_failing"]] == [CASES[40].id]
+
+    again = play(lab, tmp_path, *options)
+    assert again.result["changed"] is False
+    without = play(lab, tmp_path)
+    assert without.result["base"] == "" and without.result["comparison"] is None
+
+
 def test_bad_input_is_one_sentence(lab: SyntheticRun, tmp_path: Path) -> None:
     (lab.folder / "run.json").write_text("{")
     played = play(lab, tmp_path)

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, Optional
 from urllib.parse import quote
 
 from ..model import LabError
@@ -62,9 +62,10 @@ def read_history(path: Path) -> tuple[History, str, bool]:
     return History(memory), problem, outdated
 
 
-def write_history(path: Path, records: Iterable[RunRecord]) -> list[Path]:
+def write_history(path: Path, records: Iterable[RunRecord], place: Optional[Path] = None) -> list[Path]:
     """Keep runs in the history's file. Writers wait for each other; a file that cannot be trusted is set aside first.
 
+    :param place: where a file that cannot be trusted goes; None, or when there is something already: ``aside``.
     :returns: the files that were made or changed: one set aside, and the history.
     :raises LabError: when the file cannot be written.
     """
@@ -72,7 +73,7 @@ def write_history(path: Path, records: Iterable[RunRecord]) -> list[Path]:
     try:
         with _said(path), _alone(path):
             if _problem(path):
-                changed.append(_set_aside(path))
+                changed.append(_set_aside(path, place if place and not place.exists() else aside(path)))
             with closing(_open(path, "rwc")) as disk:
                 outdated = version(disk) < VERSION
                 disk.execute("PRAGMA journal_mode = WAL")
@@ -106,9 +107,8 @@ def _problem(path: Path) -> str:
         return str(error)
 
 
-def _set_aside(path: Path) -> Path:
+def _set_aside(path: Path, place: Path) -> Path:
     """Move the file, with what SQLite keeps beside it, which belongs to this file alone."""
-    place = aside(path)
     for end in _BESIDE:
         beside = path.with_name(path.name + end)
         if beside.exists():

@@ -21,7 +21,7 @@ class HistoryUpdate:
     """The history as it will be, in memory, and what makes the file so; nothing is written until ``write``.
 
     ``notices`` says in a sentence each what was wrong: the file, or a run folder that cannot be read. ``added`` are the
-    records that the file lacks.
+    records that the file lacks. ``place`` is where a file that cannot be trusted goes.
     """
 
     path: Path
@@ -29,6 +29,7 @@ class HistoryUpdate:
     added: list[RunRecord]
     notices: list[str]
     outdated: bool
+    place: Path
 
     def outdated_files(self) -> list[Path]:
         """What ``write`` would change."""
@@ -40,7 +41,7 @@ class HistoryUpdate:
         :returns: the files that were made or changed.
         :raises LabError: when it cannot be written.
         """
-        return write_history(self.path, self.added) if self.outdated else []
+        return write_history(self.path, self.added, self.place) if self.outdated else []
 
 
 def plan_update(root: Path, run: Optional[Run] = None, again: bool = False) -> HistoryUpdate:
@@ -55,11 +56,11 @@ def plan_update(root: Path, run: Optional[Run] = None, again: bool = False) -> H
         raise LabError(f"there is no folder {root}; run the matrix first, or set results_root")
     path = root / HISTORY_FILE
     history, problem, old = read_history(path)
+    place = aside(path)
     notices = []
     if problem:
         notices.append(
-            f"the history {path} cannot be trusted ({problem}): it is set aside as {aside(path).name} and made again from the "
-            "journals"
+            f"the history {path} cannot be trusted ({problem}): it is set aside as {place.name} and made again from the journals"
         )
     kept = history.journal_bytes()
     added = []
@@ -77,4 +78,4 @@ def plan_update(root: Path, run: Optional[Run] = None, again: bool = False) -> H
     gone = sorted(set(kept) - {folder.name for folder in run_folders(root)})
     if again and gone:
         notices.append(f"what the history has of {count(len(gone), 'run')} without a folder was kept: {', '.join(gone)}")
-    return HistoryUpdate(path, history, added, notices, old or bool(problem or added))
+    return HistoryUpdate(path, history, added, notices, old or bool(problem or added), place)
