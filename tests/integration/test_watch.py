@@ -127,9 +127,9 @@ def test_a_run_that_was_cut_off_is_said(run: SyntheticRun) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--run", "nothing"], "there is no run 'nothing' in {results}; the newest there are: growing\n"),
+        (["--run", "nothing"], "there is no run 'nothing' in {results}; there are growing\n"),
         (["--results", "/missing"], "there is no results folder /missing; start a run, or name the folder that has them\n"),
-        (["--results", "{results}/growing"], "there is no run in {results}/growing; start one, or name another results folder\n"),
+        (["--results", "{results}/growing/ooo"], "there is no run in {results}/growing/ooo; run the matrix first, or set results_root\n"),
     ],
 )
 def test_no_such_run_is_one_sentence(run: SyntheticRun, arguments: list[str], sentence: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from migration_lab import journal as journal_module
 from migration_lab.model import LabError, Verdict
 from migration_lab.results import progress as progress_module
-from migration_lab.results.progress import CombinationProgress, Phase, RunFollower, RunProgress, newest_run
+from migration_lab.results.progress import CombinationProgress, Phase, RunFollower, RunProgress
 from synthetic_run import CASES, SyntheticRun, wrong_state
 
 TWELVE = CASES[:12]
@@ -258,16 +258,7 @@ def test_a_run_whose_playbook_is_gone_is_cut_off_after_a_while(tmp_path: Path, c
     assert follower.look(clock.now).cut_off
 
 
-def test_the_newest_run_is_the_one_that_was_started_last(tmp_path: Path) -> None:
-    SyntheticRun(tmp_path / "z", started="2025-11-24T10:12:30Z")
-    SyntheticRun(tmp_path / "a", started="2025-11-25T10:12:30Z")
-    (tmp_path / "no-run").mkdir()
-    assert newest_run(tmp_path) == tmp_path / "a"
-
-
 def test_no_run_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match=r"there is no run in .*; start one"):
-        newest_run(tmp_path)
     with pytest.raises(LabError, match=r"run\.json cannot be read"):
         RunFollower(tmp_path)
 

@@ -239,17 +239,6 @@ class RunFollower:
         return path if modified is not None and modified >= self._since else None
 
 
-def newest_run(root: Path) -> Path:
-    """The folder of the run in a results folder that was started last.
-
-    :raises LabError: when there is none, or a run.json cannot be read.
-    """
-    runs = {path.parent: read_run_file(path) for path in root.glob(f"*/{RUN_FILE}")}
-    if not runs:
-        raise LabError(f"there is no run in {root}; start one, or name another results folder")
-    return max(runs, key=lambda folder: (str(runs[folder]["started"]), folder.name))
-
-
 @dataclass
 class _Growing:
     """A journal that may not be there yet and grows: what its whole lines have said up to now."""

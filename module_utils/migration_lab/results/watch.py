@@ -16,7 +16,8 @@ from typing import Optional, Sequence
 
 from ..model import LabError
 from .live import LiveTable, progress_line, table_wanted
-from .progress import RunFollower, RunProgress, newest_run
+from .progress import RunFollower, RunProgress
+from .run_folders import named_run, run_of
 
 # Seconds between two looks, and between two lines where there is no terminal.
 LOOK_INTERVAL = 1.0
@@ -50,12 +51,7 @@ def _folder(results: Path, run: str) -> Path:
     """
     if not results.is_dir():
         raise LabError(f"there is no results folder {results}; start a run, or name the folder that has them")
-    if not run:
-        return newest_run(results)
-    if not (results / run).is_dir():
-        there = ", ".join(sorted(path.parent.name for path in results.glob("*/run.json"))[-3:]) or "none"
-        raise LabError(f"there is no run '{run}' in {results}; the newest there are: {there}")
-    return results / run
+    return named_run(results, run) if run else run_of(results)
 
 
 def _ended(progress: RunProgress) -> bool:
