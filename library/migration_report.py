@@ -13,11 +13,11 @@ description:
   - >-
     For each combination it makes C(results.tap) (TAP, ten numbered tests a case in libvirt-tck's order, whatever order the cases
     finished in) and C(junit.xml) (for Jenkins, GitLab and other CI servers). For the run it completes C(run.json), under its key
-    C(results), and makes C(index.html).
+    C(results), and makes the page C(index.html) and C(matrix.svg), a picture of the matrix for a mail.
   - >-
-    Nothing else than the journals, C(run.json) and the C(not-obtained.json) of combinations that could not be provisioned is
-    looked at, of this run and of the one that it is compared with, so the results can be made again at any time, also of a run
-    that was cut off or is still going on.
+    Nothing else than the journals, C(run.json), the C(not-obtained.json) of combinations that could not be provisioned and the
+    daemons' logs that a journal names is looked at, of this run and of the one that it is compared with, so the results can be
+    made again at any time, also of a run that was cut off or is still going on.
   - >-
     With O(history) it keeps the history of all runs that are beside this one. Journals of other runs are read only where the
     history lacks them, or they have gone on since. A history that cannot be trusted is set aside and made again. What cannot be
@@ -39,8 +39,8 @@ options:
     required: true
   templates:
     description:
-      - The folder of the templates of C(index.html).
-      - They are rendered with autoescape on.
+      - The folder with the jinja2 templates of C(index.html), which is made from C(index.html.j2) and what that includes.
+      - They are rendered with autoescape on; C(index.html.j2) says what it gets.
     type: path
     required: true
   explain:

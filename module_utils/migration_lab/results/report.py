@@ -16,9 +16,10 @@ from .comparison import Comparison, compare
 from .history_file import HISTORY_FILE
 from .history_record import record_of
 from .history_update import HistoryUpdate, plan_update
-from .history_view import HistoryView, history_view
+from .history_view import history_view
 from .junit import junit_text
 from .page import page_text
+from .picture import picture_text
 from .run_file import run_text
 from .seen_deviations import SeenDeviation, seen_deviations
 from .summary import RUN_FILE, Run, read_run
@@ -28,7 +29,7 @@ from .terminal import terminal_text
 TAP_FILE = "results.tap"
 JUNIT_FILE = "junit.xml"
 PAGE_FILE = "index.html"
-TEMPLATE = "index.html.j2"
+PICTURE_FILE = "matrix.svg"
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ def make_report(
     """Compute the report of a run from its journals.
 
     :param folder: ``results/<run>/``.
-    :param templates: the folder of the page's template.
+    :param templates: the folder of the page's.
     :param explain: whether the text says of every case that is no pass which rule judged it.
     :param base: a run beside this one to compare with, or ``last``: the last comparable one before it; None or empty: none.
     :param history: the file of the history, ``history.sqlite`` beside the run; None: none is kept.
-    :raises LabError: when run.json, a journal, the base, the history's file or the template cannot be used.
+    :raises LabError: when run.json, a journal, the base, the history's file or a template cannot be used.
     """
     run = read_run(folder.resolve())
     folder = run.folder
@@ -96,16 +97,10 @@ def make_report(
         files[folder / combination.name / TAP_FILE] = tap_text(run, combination)
         files[folder / combination.name / JUNIT_FILE] = junit_text(run, combination)
     files[folder / RUN_FILE] = run_text(run, line, comparison)
-    files.update(_pictures(run, templates, comparison, view))
+    files[folder / PICTURE_FILE] = picture_text(run)
+    files[page] = page_text(run, templates, comparison, view)
     remarks = [*(update.notices if update else []), *notices]
     return Report(run, files, terminal_text(run, page, explain, comparison, remarks), line, remarks, comparison, update)
-
-
-def _pictures(
-    run: Run, templates: Path, comparison: Optional[Comparison], view: Optional[HistoryView]
-) -> dict[Path, str]:
-    """What is to be looked at: the page."""
-    return {run.folder / PAGE_FILE: page_text(run, templates / TEMPLATE)}
 
 
 def _plan_update(run: Run, history: Path) -> HistoryUpdate:

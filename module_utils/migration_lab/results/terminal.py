@@ -10,7 +10,7 @@ from ..model import ROLES, Verdict
 from .comparison import ChangeKind, Comparison
 from .failure import Failure, Kind
 from .summary import CombinationResult, Run, rule
-from .wording import one_line, step_text
+from .wording import again_text, one_line, step_text
 
 # More than a screen or two helps nobody; the page has them all.
 FAILURES_SHOWN = 40
@@ -51,11 +51,7 @@ def terminal_text(
         lines += ["", "What judged each case that is no pass:", *_explanations(run)]
     again = next((failure for failure in failures if failure.kind is Kind.CASE), None)
     if again:
-        lines += [
-            "", "One case again: ansible-playbook playbooks/run.yml "
-            f"-e pair={data['pair']['name']} -e profile={data['profile']} "
-            f"-e combination={again.combination} -e 'cases={again.case}'",
-        ]
+        lines += ["", f"One case again: {again_text(data, again.combination, again.case)}"]
     return "\n".join([*lines, "", run.summary])
 
 

@@ -92,3 +92,23 @@ def effect_text(effect: Mapping[str, Any]) -> str:
     """An effect of a deviation: the check that fails and the patterns of what it gets."""
     got = [effect["got"]] if isinstance(effect["got"], str) else effect["got"]
     return f"{effect['check']}: got {' or '.join(got)}{', only sometimes' if effect.get('optional') else ''}"
+
+
+def again_text(run: Mapping[str, Any], combination: str, case: str) -> str:
+    """The one command that runs a case again.
+
+    :param run: the data of run.json.
+    """
+    settings = [("pair", run["pair"]["name"]), ("profile", run["profile"]), ("guest", run["guest"]), ("combination", combination)]
+    return " ".join([
+        "ansible-playbook playbooks/run.yml", *(f"-e {name}={value}" for name, value in settings), f"-e 'cases={case}'",
+    ])
+
+
+def duration_text(seconds: float) -> str:
+    """A time span in words: ``9 min 40 s``, ``2 h 5 min``; to the second below an hour."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

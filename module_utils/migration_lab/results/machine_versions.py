@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The versions that a run's machines reported, told for the old and the new class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..combinations import classes
+from .summary import Run
+
+# What is told, by the words for it: the roles whose machines are asked, and the key of their answer.
+_ASKED = {
+    "libvirt daemon": (("source", "target"), "libvirt"),
+    "libvirt client library": (("client",), "libvirt"),
+    "QEMU": (("source", "target"), "hypervisor"),
+    "kernel": (("client", "source", "target"), "kernel"),
+    "Python of the client": (("client",), "python"),
+}
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One kind of version: all that machines of each class reported, sorted; one each when the machines agree."""
+
+    what: str
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+def machine_versions(run: Run) -> list[VersionRow]:
+    """What the machines reported, a row for each kind of version that any of them told."""
+    rows = []
+    for what, (roles, key) in _ASKED.items():
+        found: dict[str, set[str]] = {"old": set(), "new": set()}
+        for combination in run.combinations:
+            ages = classes(combination.name)
+            # A resumed run has a header for each start, all with the same versions.
+            for role in roles:
+                reported = combination.versions.get(role, {})
+                if key in reported:
+                    found[ages[role]].add(reported[key])
+        if found["old"] or found["new"]:
+            rows.append(VersionRow(what, tuple(sorted(found["old"])), tuple(sorted(found["new"]))))
+    return rows
