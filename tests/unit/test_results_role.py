@@ -76,7 +76,7 @@ def test_role_reports_and_is_idempotent(lab: SyntheticRun, tmp_path: Path) -> No
     assert first.status == 0, first.output
     result = first.result
     assert result["changed"] is True and result["green"] is False
-    assert result["files"] == checked.result["files"] and len(result["files"]) == 6
+    assert result["files"] == checked.result["files"] and len(result["files"]) == 7
     assert all(Path(path).is_file() for path in result["files"])
     assert result["counts"]["pass"] == 191 and result["counts"]["fail"] == 1
     assert result["combinations"]["noo"]["counts"]["fail"] == 1 and result["combinations"]["nnn"]["green"] is True

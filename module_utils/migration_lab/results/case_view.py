@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Sequence
 
+from ..judge import FAIL
 from ..model import Verdict
 from .grid import Mark, address, mark_of
 from .log_tail import SIZE, LogTail, log_tail
@@ -13,7 +14,7 @@ from .summary import CombinationResult, Run, rule
 from .wording import again_text, step_text, timestamp
 
 # All quoted logs of a page together, in characters of HTML: the page stays small also when everything fails.
-LOGS_SIZE = 400_000
+LOGS_SIZE = 300_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class CaseView:
     def _field(self, name: str) -> str:
         """A text of the journal's line; older journals have not all of them."""
         return str(self.line.get(name, "")) if self.line else ""
+
+    @property
+    def failed(self) -> str:
+        """The names of the checks that failed."""
+        return ", ".join(check["name"] for check in self.checks if check["result"] == FAIL)
 
     @property
     def why(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The matrix as it is drawn: methods, their scenarios, the cases of each, and the mark of every result. Page and picture share it."""
+"""The matrix as it is drawn: methods, their scenarios, the cases of each, and the mark of every result, for page and picture."""
 
 from __future__ import annotations
 

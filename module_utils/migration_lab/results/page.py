@@ -119,10 +119,10 @@ def page_text(
             titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=_duration(run),
             changed=changed, flaky=history.flaky if history else frozenset(),
         )
-    except OSError as error:
-        raise LabError(f"the page's template {error.filename} cannot be read: {error.strerror}") from error
     except jinja2.TemplateNotFound as error:
         raise LabError(f"the page's template {templates / str(error.name)} cannot be read: there is no such file") from error
+    except OSError as error:
+        raise LabError(f"the page's template {error.filename} cannot be read: {error.strerror}") from error
     except jinja2.TemplateSyntaxError as error:
         where = error.filename or templates / MAIN
         raise LabError(f"line {error.lineno} of the page's template {where} is faulty: {error.message}") from error
