@@ -12,7 +12,10 @@ RESULTS ?= results
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup matrix watch test lint unit integration bench destroy clean
+# axe-core checks the page for accessibility.
+AXE := axe-core@4.14.1
+
+.PHONY: help setup matrix watch test lint unit integration bench screenshot destroy clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +30,7 @@ watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RES
 	@PYTHONPATH=module_utils python -m migration_lab.results.watch --results '$(RESULTS)' --run '$(RUN)' || \
 		{ status=$$?; [ $$status = 130 ] || exit $$status; }
 
-test: lint ## Check the code, then run the unit and integration tests on real daemons
+test: lint $(VENV)/.browser ## Check the code, then run the unit and integration tests on real daemons
 	pytest
 
 lint: $(VENV)/.test ## Check the code: ruff, mypy, yamllint, ansible-lint
@@ -39,11 +42,14 @@ lint: $(VENV)/.test ## Check the code: ruff, mypy, yamllint, ansible-lint
 unit: $(VENV)/.test ## Run the unit tests; no root, seconds
 	pytest tests/unit
 
-integration: $(VENV)/.test ## Run the integration tests on real daemons; root
+integration: $(VENV)/.test $(VENV)/.browser ## Run the integration tests on real daemons; root
 	pytest tests/integration
 
 bench: setup ## Measure speed and memory; prints JSON
 	$(BIN)/python bench/bench.py
+
+screenshot: $(VENV)/.test $(VENV)/.browser ## Make docs/images/matrix.png from the newest run; ARGS=results/<run> names another
+	PYTHONPATH=tests/integration $(BIN)/python docs/screenshot.py $(ARGS)
 
 destroy: setup ## Remove the cell; with ARGS='-e images=true' the images as well
 	ansible-playbook playbooks/destroy.yml $(ARGS)
@@ -66,4 +72,16 @@ $(VENV)/.controller: requirements.txt constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.controller
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-test.txt
+	@touch $@
+
+# The browser that the page is tested in. Ubuntu has Chromium as a snap only, which apt does not install.
+$(VENV)/.browser: Makefile | $(VENV)/bin/python
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
+		{ apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver fonts-dejavu-core; } || \
+		{ echo "Chromium and its driver cannot be installed; put 'chromium' and 'chromedriver' into the PATH." >&2; exit 2; }
+	@command -v npm >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends npm; } || \
+		{ echo "There is no npm, which fetches axe-core; install the package npm." >&2; exit 2; }
+	rm -rf $(VENV)/axe-core && mkdir $(VENV)/axe-core
+	npm pack --silent --pack-destination $(VENV)/axe-core $(AXE)
+	tar --extract --gzip --file $(VENV)/axe-core/*.tgz --directory $(VENV)/axe-core --strip-components 1 package/axe.min.js
 	@touch $@

@@ -19,7 +19,7 @@ FAILED, KNOWN, FIXED, LAB, LEFT_OVER = CASES[1].id, CASES[48].id, CASES[49].id, 
 def every_verdict(folder: Path) -> SyntheticRun:
     """In ooo fail, known, fixed, error and skip; noo not obtained; a death in oon; nno fails thrice, onn once; nnn cut off."""
     lab = SyntheticRun(folder, deviations=LEDGER, started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-    wrong = {CASES[number].id: wrong_state for number in (40, 41, 44)}
+    wrong: dict[str, Spoil] = {CASES[number].id: wrong_state for number in (40, 41, 44)}
     paused = [case.id for case in CASES[48:64]]
     spoilt: dict[str, dict[str, Spoil]] = {
         "ooo": {
