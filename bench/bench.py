@@ -2,7 +2,7 @@
 """Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
 
     make bench                            all of it, about 30 minutes on 2 cores
-    BENCH=matrix,provision make bench     some parts; the others are checks, full and history
+    BENCH=matrix,provision make bench     some parts; the others are checks, full, report and history
 """
 
 from __future__ import annotations
@@ -127,9 +127,29 @@ def bench_full(root: Path) -> dict[str, Any]:
     return {"seconds": seconds, "peak_mib": watch.stop()}
 
 
+def bench_report(root: Path) -> dict[str, Any]:
+    """The page and the picture of a full run in which every case passes, and of one in which every case fails."""
+    from migration_lab.results.page import page_text
+    from migration_lab.results.picture import picture_text
+    from migration_lab.results.summary import read_run
+    from synthetic_run import CASES, STEPS, SyntheticRun, refused
+
+    result = {}
+    for name, spoilt in (("all_pass", {}), ("all_fail", {case.id: refused("no reply (code 1, domain 10)") for case in CASES})):
+        lab = SyntheticRun(root / f"report-{name}")
+        for combination in lab.data["combinations"]:
+            lab.complete(combination, spoilt, steps=STEPS * 3)
+        run = read_run(lab.folder)
+        page, picture = partial(page_text, run, ROOT / "roles/report/templates"), partial(picture_text, run)
+        result[name] = {
+            "page_seconds": seconds_of(page), "page_bytes": len(page().encode()),
+            "picture_seconds": seconds_of(picture), "picture_bytes": len(picture().encode()),
+        }
+    return result
+
+
 def bench_history(root: Path) -> dict[str, Any]:
     """100 synthetic runs of 768 cases: what a report costs with and without a history of the others, and what queries take."""
-    sys.path[:0] = [str(ROOT / "module_utils"), str(ROOT / "tests" / "unit")]
     from migration_lab.results import make_report
     from migration_lab.results.history_file import HISTORY_FILE, read_history
     from migration_lab.results.history_text import history_text
@@ -172,9 +192,11 @@ def seconds_of(action: Callable[[], object]) -> float:
 
 def main() -> None:
     """Run the chosen parts and print the result."""
+    # What is measured without a playbook, and what makes runs for it.
+    sys.path[:0] = [str(ROOT / "module_utils"), str(ROOT / "tests" / "unit")]
     parts = {
         "matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "full": bench_full,
-        "history": bench_history,
+        "report": bench_report, "history": bench_history,
     }
     chosen = os.environ.get("BENCH", ",".join(parts)).split(",")
     unknown = [name for name in chosen if name not in parts]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 
 # In CSS pixels; two pixels of the picture each.
-WIDTH, BELOW = 1280, 16
+WIDTH, BELOW = 1280, 6
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def test_an_address_opens_its_case(browser: Browser, page: Path) -> None:
     text = browser.driver.find_element(By.ID, CASE).text
     assert "no <domain> & no 'x'" in text and LOG in text and "ansible-playbook playbooks/run.yml" in text
     place = f"const at = document.getElementById('at:{CASE}').getBoundingClientRect()"
-    assert browser.ask(f"{place}; return document.elementFromPoint(at.x + 3, at.y + 3).id") == f"at:{CASE}", "its cell is in sight"
+    assert browser.ask(f"{place}; return document.elementFromPoint(at.x + 3, at.y + 3).id") == f"at:{CASE}", "it is in sight"
 
 
 def test_a_click_opens_a_case_and_closing_gives_the_focus_back(browser: Browser, page: Path) -> None:
