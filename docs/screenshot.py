@@ -30,6 +30,7 @@ def main() -> None:
     page = max(found, key=lambda path: path.stat().st_mtime)
     IMAGES.mkdir(exist_ok=True)
     with chromium() as browser:
+        browser.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         for name, dark in (("matrix.png", False), ("matrix-dark.png", True)):
             browser.look(WIDTH, dark=dark, scale=2)
             browser.open(page)

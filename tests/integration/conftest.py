@@ -21,6 +21,9 @@ INVENTORY = ROOT / "tests" / "integration" / "inventory" / "lab.yml"
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 CELL = "t"
 
+# What shows in the command lines of the processes that playbooks and tests start.
+PROCESSES = ("libvirtd", "qemu-system", "mlab-", "ansible-playbook", "os.pidfd_open", "migration-lab-chromium")
+
 # Filled in when the session ends, shown in the summary.
 LEFT_BEHIND: Optional[list[str]] = None
 
@@ -157,7 +160,7 @@ def inventory_of_things() -> set[str]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         text = b" ".join(words).decode(errors="replace").strip()
-        if any(name in text for name in ("libvirtd", "qemu-system", "mlab-", "ansible-playbook", "os.pidfd_open")):
+        if any(name in text for name in PROCESSES):
             things.add(f"process {entry.parent.name} {text[:60]}")
     return things
 

@@ -86,13 +86,15 @@ def violations(browser: Browser) -> list[str]:
     return [f"{rule['id']}: {rule['help']}: {node['html'][:120]}" for rule, node in found]
 
 
-def test_matrix_is_shown(browser: Browser, page: Path) -> None:
+@pytest.mark.parametrize("width", [1265, 1440, 1920])
+def test_matrix_is_shown(browser: Browser, page: Path, width: int) -> None:
+    browser.look(width)
     browser.open(page)
     assert len(browser.ask(CELLS)) == 768
     assert browser.ask(OPEN) == []
     edges = "return [...document.querySelectorAll('.matrix a')].map(cell => cell.getBoundingClientRect().right)"
     tops = browser.ask("return [...document.querySelectorAll('.matrix table')].map(t => t.getBoundingClientRect().top)")
-    assert max(browser.ask(edges)) <= 1440 and len(set(tops)) == 1, "the methods are side by side"
+    assert max(browser.ask(edges)) <= width and len(set(tops)) == 1, "the methods are side by side"
     assert browser.requests() == [page.as_uri()], "one file is all"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns the journals of a run into its results: TAP, JUnit XML, the completed run.json, a page, and text for the terminal.
+"""Turns the journals of a run into its results: TAP, JUnit XML, run.json completed, a page, a picture, text for the terminal.
 
 Runs on the controller and needs jinja2 and junitparser.  ``make_report`` is the way in.  The history of the runs,
 history.sqlite, is kept beside them: ``plan_update`` and ``history_text``.  While a run goes on, ``progress`` follows its
