@@ -258,6 +258,7 @@ def test_comparison_comes_first(run: Run, full_page: Page) -> None:
     assert f"ooo {FAILED}: P pass →, now F fail check migrated: expected success, got no <domain>" in text
     assert "noo as a whole: green →, now ? not obtained the mirror cannot be reached" in text
     assert "before: check target-state: expected running, got paused" in text
+    assert " 2 changed" in text, "of the legend: cases, not combinations"
     assert "3 cases only here. Base: 20261124T010000Z" in text and "only in the base" not in text
     assert "../20261124T010000Z/index.html" in full_page.links
 

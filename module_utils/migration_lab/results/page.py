@@ -111,7 +111,7 @@ def page_text(
         address=address, combination_text=combination_text, count=count, mark_of=mark_of, migration_text=migration_text,
         most_serious=most_serious, one_line=one_line,
     )
-    changed = {(change.combination, change.case) for change in comparison.changes} if comparison else set()
+    changed = {(change.combination, change.case) for change in comparison.changes if change.case} if comparison else set()
     try:
         return environment.get_template(MAIN).render(
             run=run, comparison=comparison, history=history, grid=grid(run), cases=case_views(run), marks=MARKS,
