@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run with every kind of verdict, and stand-ins for its comparison and its history, to make pages from."""
+"""A run with every kind of verdict, a comparison and a history, to make pages from."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from migration_lab.combinations import COMBINATIONS
+from migration_lab.results.comparison import Change, ChangeKind, Comparison
+from migration_lab.results.history_view import HistoryView, Past, PastRun
 from synthetic_run import CASES, DEVIATION, LEDGER, STEPS, Spoil, SyntheticRun, lab_error, left_over, refused, wrong_state
 
 # What a page must show as it is, and what it must not take for HTML.
@@ -50,63 +51,19 @@ def every_verdict(folder: Path) -> SyntheticRun:
     return lab
 
 
-@dataclass(frozen=True)
-class Change:
-    kind: str
-    combination: str
-    case: str
-    before: str
-    after: str
-    reason_before: str = ""
-    reason_after: str = ""
+COMPARISON = Comparison("20261124T010000Z", ["source of noo: libvirt 9.0.0-4 -> 9.0.0-5"], [
+    Change(
+        ChangeKind.NEWLY_FAILING, "ooo", FAILED, "pass", "fail", "", "check migrated: expected success, got no <domain>",
+    ),
+    Change(ChangeKind.NEWLY_FAILING, "noo", "", "pass", "not obtained", "", "the mirror cannot be reached"),
+    Change(
+        ChangeKind.NEWLY_PASSING, "ono", CASES[3].id, "fail", "pass", "check target-state: expected running, got paused", "",
+    ),
+], only_in_base=0, only_here=3)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    changes: list[Change]
-    base: str = "20261124T010000Z"
-    line: str = "against 20261124T010000Z: 2 newly failing, 1 newly passing, nothing else changed"
-    differences: list[str] = field(default_factory=lambda: ["source of noo: libvirt 9.0.0-4 -> 9.0.0-5"])
-    only_in_base: int = 0
-    only_here: int = 3
-
-
-COMPARISON = Comparison([
-    Change("newly-failing", "ooo", FAILED, "pass", "fail", reason_after="check migrated: expected success, got no <domain>"),
-    Change("newly-failing", "noo", "", "green", "not obtained", reason_after="the mirror cannot be reached"),
-    Change("newly-passing", "ono", CASES[3].id, "fail", "pass", reason_before="check target-state: expected running, got paused"),
-])
-
-
-@dataclass(frozen=True)
-class Past:
-    run: str
-    started: str
-    verdict: str
-
-
-@dataclass(frozen=True)
-class PastRun:
-    name: str
-    started: str
-    green: bool
-    counts: dict[str, dict[str, int]]
-
-
-@dataclass(frozen=True)
-class History:
-    """A case of nno fails in every third run, everything else passes in all of them."""
-
-    runs: list[PastRun]
-    flaky: frozenset[tuple[str, str]] = frozenset({("nno", CASES[40].id)})
-
-    def case(self, combination: str, case: str) -> list[Past]:
-        flaky = (combination, case) in self.flaky
-        return [Past(run.name, run.started, "fail" if flaky and not run.green else "pass") for run in self.runs]
-
-
-def history(number: int) -> History:
-    """So many earlier nights; noo is missing in the first."""
+def history(number: int) -> HistoryView:
+    """So many earlier nights: a case of nno fails in every third, everything else passes in all; noo is missing in the first."""
 
     def counts(night: int) -> dict[str, dict[str, int]]:
         failed = {"nno": int(night % 3 == 0)}
@@ -115,7 +72,16 @@ def history(number: int) -> History:
             for name in COMBINATIONS if night > 1 or name != "noo"
         }
 
-    return History([
+    runs = [
         PastRun(f"202611{night:02}T010000Z", f"2026-11-{night:02}T01:00:00Z", night % 3 > 0, counts(night))
         for night in range(1, number + 1)
-    ])
+    ]
+    return HistoryView(runs, {
+        (combination, case.id): [
+            Past(run.name, run.started, "fail" if flaky and not run.green else "pass", changed=flaky and not run.green)
+            for run in runs
+        ]
+        for combination in COMBINATIONS
+        for case in CASES
+        for flaky in [(combination, case.id) == ("nno", CASES[40].id)]
+    })

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
 from datetime import datetime
 from pathlib import Path
-from typing import Mapping, Optional, Protocol
+from typing import Mapping, Optional
 
 import jinja2
 
 from ..model import LabError
 from .case_view import case_views
+from .comparison import Comparison
 from .grid import MARKS, NOT_OBTAINED, Mark, address, grid, mark_of
+from .history_view import HistoryView
 from .machine_versions import machine_versions
 from .seen_deviations import seen_deviations
 from .summary import NOT_OBTAINED as NOT_OBTAINED_COUNT
@@ -21,76 +22,6 @@ from .wording import combination_text, count, duration_text, migration_text, one
 
 # The template that includes the others.
 MAIN = "index.html.j2"
-
-
-class Change(Protocol):
-    """What the page shows of a case that came to something else than in the base run; ``case`` is empty for a combination."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def combination(self) -> str: ...
-    @property
-    def case(self) -> str: ...
-    @property
-    def before(self) -> str: ...
-    @property
-    def after(self) -> str: ...
-    @property
-    def reason_before(self) -> str: ...
-    @property
-    def reason_after(self) -> str: ...
-
-
-class Comparison(Protocol):
-    """What the page shows of the comparison with a base run."""
-
-    @property
-    def base(self) -> str: ...
-    @property
-    def line(self) -> str: ...
-    @property
-    def differences(self) -> Sequence[str]: ...
-    @property
-    def changes(self) -> Sequence[Change]: ...
-    @property
-    def only_in_base(self) -> int: ...
-    @property
-    def only_here(self) -> int: ...
-
-
-class Past(Protocol):
-    """What a case came to in a run."""
-
-    @property
-    def run(self) -> str: ...
-    @property
-    def started(self) -> str: ...
-    @property
-    def verdict(self) -> str: ...
-
-
-class PastRun(Protocol):
-    """A run as the history has it; ``counts`` are a combination's cases by verdict, by its name."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def started(self) -> str: ...
-    @property
-    def green(self) -> bool: ...
-    @property
-    def counts(self) -> Mapping[str, Mapping[str, int]]: ...
-
-
-class HistoryView(Protocol):
-    """What the page shows of comparable runs, oldest first and this one last."""
-
-    @property
-    def runs(self) -> Sequence[PastRun]: ...
-    @property
-    def flaky(self) -> Set[tuple[str, str]]: ...
-    def case(self, combination: str, case: str) -> Sequence[Past]: ...
 
 
 def page_text(
@@ -117,7 +48,7 @@ def page_text(
             run=run, comparison=comparison, history=history, grid=grid(run), cases=case_views(run), marks=MARKS,
             counts=_by_word(run.counts), versions=machine_versions(run), deviations=seen_deviations(run),
             titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=_duration(run),
-            changed=changed, flaky=history.flaky if history else frozenset(),
+            changed=changed, flaky=history.flaky if history else (),
         )
     except jinja2.TemplateNotFound as error:
         raise LabError(f"the page's template {templates / str(error.name)} cannot be read: there is no such file") from error

@@ -201,10 +201,11 @@ class Run:
     @property
     def summary(self) -> str:
         """The result in a line."""
-        return "; ".join([self._sums, *self.notices.values()])
+        return "; ".join([self.sums, *self.notices.values()])
 
     @property
-    def _sums(self) -> str:
+    def sums(self) -> str:
+        """The summary without the notices."""
         asked = len(self.combinations)
         obtained = sum(combination.obtained for combination in self.combinations)
         selected = sum(len(combination.selected) for combination in self.combinations)
