@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cell_lock
-short_description: Keep a cell for the running playbook
+short_description: Keep a cell, or something else, for the running playbook
 description:
   - Takes a lock on the controller and holds it until the running ansible-playbook ends, in whatever way it ends; a
     killed run leaves no lock behind.
@@ -18,6 +18,10 @@ options:
     description: The lock file. Its folder is made when it is missing.
     type: path
     required: true
+  what:
+    description: What the lock is for, in the sentence that refuses a second holder.
+    type: str
+    default: run is active on this cell
 attributes:
   check_mode:
     description: Looks whether the lock is free and does not take it.

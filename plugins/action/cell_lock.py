@@ -28,11 +28,13 @@ class ActionModule(ActionBase):
     """Takes the lock, or fails with a sentence."""
 
     _requires_connection = False
-    _VALID_ARGS = frozenset(("path",))
+    _VALID_ARGS = frozenset(("path", "what"))
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"path": {"type": "path", "required": True}})
+        _, arguments = self.validate_argument_spec(
+            {"path": {"type": "path", "required": True}, "what": {"type": "str", "default": "run is active on this cell"}}
+        )
         path = Path(arguments["path"])
         playbook = os.getppid()  # task workers are children of the ansible-playbook process
         try:
@@ -51,7 +53,7 @@ class ActionModule(ActionBase):
                 holder = lock.read().strip()
                 if holder != str(playbook):
                     raise AnsibleActionFail(
-                        f"another run is active on this cell: ansible-playbook process {holder} holds {path}; "
+                        f"another {arguments['what']}: ansible-playbook process {holder} holds {path}; "
                         "wait for it to end, or end it"
                     ) from None
                 return {**result, "changed": False, "holder": playbook}

@@ -1,0 +1,69 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Run a playbook of the lab inside another one. Carried out by the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lab_playbook
+short_description: Run a playbook of the lab inside another one
+description:
+  - Starts C(ansible-playbook) as a process of its own, with the inventory and the extra variables of the running playbook, and
+    shows its output.
+  - A playbook whose plays fail ends there and then. In a process of its own it ends itself alone, so that what must follow
+    whatever happens can follow.
+  - Does not fail when that playbook fails; that is what RV(rc) and RV(reason) are for.
+  - The process ends when the running playbook is gone.
+options:
+  playbook:
+    description: The playbook's file.
+    type: path
+    required: true
+  settings:
+    description: Extra variables, over those of the running playbook.
+    type: dict
+    default: {}
+  without:
+    description: Extra variables of the running playbook whose names begin so are not handed on.
+    type: str
+    default: ""
+  time_limit:
+    description: Seconds after which the playbook is ended.
+    type: float
+    required: true
+attributes:
+  check_mode:
+    description: Not supported; the task is skipped.
+    support: none
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: The matrix has run
+  lab_playbook:
+    playbook: "{{ playbook_dir }}/full_matrix.yml"
+    settings: {run: 20261123T020000Z, clean: true}
+    time_limit: 14400
+  register: night_matrix
+"""
+
+RETURN = r"""
+rc:
+  description: The exit status of ansible-playbook; negative, the signal that has ended it.
+  returned: always
+  type: int
+reason:
+  description: The message of the failure that has ended it, in a line; empty when it did not fail.
+  returned: always
+  type: str
+timed_out:
+  description: Whether it was ended at O(time_limit).
+  returned: always
+  type: bool
+seconds:
+  description: How long it took.
+  returned: always
+  type: float
+"""

@@ -1,0 +1,91 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Tell which packages of a release's image have newer versions."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_packages_info
+short_description: Tell which packages of a release's image have newer versions
+description:
+  - Lets C(mmdebstrap) simulate the build of the image, which asks the suite what it would install today, and compares that
+    with the packages that are installed in the image.
+  - Nothing is downloaded but the suite's lists of packages, and nothing is built.
+options:
+  name:
+    description: The release, for messages.
+    type: str
+    required: true
+  image:
+    description: Name of the image in podman's storage.
+    type: str
+    required: true
+  command:
+    description: The build with C(--simulate) and C(--verbose).
+    type: list
+    elements: str
+    required: true
+attributes:
+  check_mode:
+    description: Only reads.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: It is known what is newer
+  release_packages_info:
+    name: debian-12
+    image: localhost/migration-lab/debian-12:debian-12-0123456789ab
+    command: [mmdebstrap, --simulate, --verbose, --variant=minbase, --include=libvirt-daemon, bookworm, /tmp/root.tar]
+"""
+
+RETURN = r"""
+image:
+  description: Id of the image.
+  returned: always
+  type: str
+newer:
+  description: The packages of which there is a newer version, by name.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The package.
+      type: str
+    old:
+      description: The version in the image.
+      type: str
+    new:
+      description: The version in the suite.
+      type: str
+  sample: [{"name": "libvirt0", "old": "9.0.0-4+deb12u1", "new": "9.0.0-4+deb12u2"}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.release_packages import ask
+
+
+def main() -> None:
+    """Read the arguments, ask, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "image": {"type": "str", "required": True},
+            "command": {"type": "list", "elements": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        image, newer = ask(module.params["name"], module.params["image"], module.params["command"])
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, image=image, newer=[package.to_data() for package in newer])
+
+
+if __name__ == "__main__":
+    main()

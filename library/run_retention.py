@@ -1,0 +1,98 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE)
+"""Remove old runs that changed nothing."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: run_retention
+short_description: Remove old runs that changed nothing
+description:
+  - Keeps the runs that something was written to in the last O(days), every run that changed something, the last green one of each
+    pair, profile, guest and selection, the newest one and O(running), and removes the other ones.
+  - A run changed something when its verdicts, or the reasons of what is not green, are other ones than those of the comparable
+    run before it, when its night made images of newer packages, or when there is no comparable run before it.
+  - A run is a folder in O(results_root) with a C(run.json) that has a schema and the folder's name. Links and all other folders
+    and files are left alone.
+options:
+  results_root:
+    description: The folder with the runs.
+    type: path
+    required: true
+  days:
+    description: For how many days every run is kept.
+    type: float
+    required: true
+  running:
+    description: A run that is not at its end.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    description: Says what would be removed.
+    support: full
+author:
+  - The libvirt migration compatibility lab
+"""
+
+EXAMPLES = r"""
+- name: Old runs are gone
+  run_retention:
+    results_root: results
+    days: 30
+"""
+
+RETURN = r"""
+removed:
+  description: The runs that were removed.
+  returned: always
+  type: list
+  elements: str
+kept:
+  description: The runs that were kept, and why.
+  returned: always
+  type: dict
+  sample: {"20261123T020000Z": "it is the newest"}
+problems:
+  description: What could not be removed, and why.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.results.retention import choose, find_runs, remove_run
+
+
+def main() -> None:
+    """Read the arguments, choose, remove, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "results_root": {"type": "path", "required": True},
+            "days": {"type": "float", "required": True},
+            "running": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    root, problems, removed = Path(module.params["results_root"]), [], []
+    try:
+        retention = choose(find_runs(root), time.time(), module.params["days"], module.params["running"])
+    except LabError as error:
+        module.fail_json(msg=str(error))
+    for name in retention.remove:
+        try:
+            if not module.check_mode:
+                remove_run(root, name)
+            removed.append(name)
+        except LabError as error:
+            problems.append(str(error))
+    module.exit_json(changed=bool(removed), removed=removed, kept=retention.keep, problems=problems)
+
+
+if __name__ == "__main__":
+    main()

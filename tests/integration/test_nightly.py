@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nights of the lab, on one small combination: newer packages, nights that are cut off, a full disk, and who is told of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Lab, kill_all, wait_for, wait_for_cases
+from test_provision import catalogue
+
+from migration_lab.catalogue import release_id
+from migration_lab.journal import read_journal
+from migration_lab.release_packages import STATUS, installed_packages
+
+RELEASE = "nightly-12"
+AGED = "libvirt-daemon"
+
+
+class Receiver:
+    """A webhook on loopback."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []  # statuses to come; then 200
+        self.posted: list[dict[str, Any]] = []  # what was taken
+        self.refused = 0
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = receiver.answers.pop(0) if receiver.answers else 200
+                if status == 200:
+                    receiver.posted.append(json.loads(body))
+                else:
+                    receiver.refused += 1
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Keeps the address out of the test's output."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/hooks/s3cret-token"
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+def podman(*words: str) -> str:
+    return subprocess.check_output(["podman", *words], text=True).strip()
+
+
+@pytest.fixture(scope="module")
+def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An image of a release of the tests' own, made from debian-12's: its package libvirt-daemon says that it is older."""
+    played = lab.play("refresh", pair="emulated-v2", refresh_ask=False)  # builds debian-12's where it is not there
+    assert played.status == 0, played.output
+    base = podman("images", "--format", "{{.Repository}}:{{.Tag}}", "localhost/migration-lab/debian-12").split()[0]
+    name = f"localhost/migration-lab/{RELEASE}:{release_id(RELEASE, release())}"
+    status = tmp_path_factory.mktemp("aged") / "status"
+    container = podman("create", "--network", "none", base, "true")
+    try:
+        podman("cp", f"{container}:/{STATUS}", str(status))
+        version = installed_packages(status.read_text())[AGED]
+        before, package, after = status.read_text().partition(f"Package: {AGED}\n")
+        status.write_text(before + package + after.replace(f"Version: {version}\n", f"Version: {version}~aged\n", 1))
+        podman("cp", str(status), f"{container}:/{STATUS}")
+        podman("commit", "--quiet", "--change", f"LABEL migration-lab.release={RELEASE}", container, name)
+    finally:
+        podman("rm", container)
+    yield name
+    assert lab.play("destroy").status == 0
+    podman("rmi", name)
+
+
+def release() -> dict[str, Any]:
+    return {**catalogue()["migration_releases"]["debian-12"], "mirror": "", "keyring": ""}
+
+
+def settings(receiver: Receiver, **further: Any) -> dict[str, Any]:
+    """Sixteen cases on debian-12 alone, one after the other, so that a night lasts long enough to be cut off."""
+    return {
+        "own_releases": {RELEASE: release()},
+        "own_pairs": {"nightly": {"old": RELEASE, "new": RELEASE, "boundary": "0.9.2", "ceiling": "0.9.1"}},
+        "pair": "nightly", "combination": "nnn", "cases": "p2p/*running*", "accel": "tcg", "workers": 2,
+        "nightly_min_free": 0, "nightly_webhook": receiver.address, "nightly_notify_wait": 0.1, **further,
+    }
+
+
+def only_run(root: Path) -> Path:
+    (path,) = root.glob("*/run.json")
+    return path.parent
+
+
+def state(root: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((root / "nightly.json").read_text())
+    return data
+
+
+def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, receiver: Receiver, tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "results")
+    process = lab.start("nightly", **settings(receiver, nightly_refresh=False))
+    run = started_run(lab, process)
+    journal = run / "nnn" / "journal.jsonl"
+    wait_for_cases(journal, 2, process)
+
+    refused = lab.play("nightly", **settings(receiver))
+    assert refused.status != 0
+    assert f"another night is active on {lab.results}: ansible-playbook process {process.pid} holds" in refused.message()
+    kill_all(process)
+    kept = [line["case"] for line in whole_cases(journal)]
+    assert 2 <= len(kept) < 16
+    assert state(lab.results)["ended"] is False
+
+    # The next night goes on with it. It is the first that comes to its end, it is green, and so nobody is told.
+    second = lab.play("nightly", **settings(receiver, nightly_refresh=False))
+    assert second.status == 0, second.output
+    assert f"the night goes on with run {run.name}, which was cut off" in second.message()
+    assert only_run(lab.results) == run
+    results = [case["case"] for case in whole_cases(journal)]
+    assert results[: len(kept)] == kept and len(results) == 16
+    assert "nothing changed, nobody was told" in second.message()
+    assert json.loads((run / "nightly.json").read_text())["resumed"] is True
+
+    # Newer packages: the image is built again, and people are told, at the third attempt.
+    receiver.answers = [503, 500]
+    aged = podman("inspect", "--type", "image", "--format", "{{.Id}}", image)
+    third = lab.play("nightly", **settings(receiver))
+    assert third.status == 0, third.output
+    newer = podman("inspect", "--type", "image", "--format", "{{.Id}}", image)
+    assert newer != aged
+    assert subprocess.run(["podman", "image", "exists", aged], check=False).returncode == 1, "the old image is gone"
+    (package,) = state(lab.results)["packages"]
+    assert (package["release"], package["name"]) == (RELEASE, AGED) and package["old"] == f"{package['new']}~aged"
+    assert f"{RELEASE}: {AGED} {package['old']} -> {package['new']}" in third.message()
+    assert "told by webhook in 3 attempts" in third.message()
+    assert receiver.refused == 2
+    (posted,) = receiver.posted
+    assert posted["packages"] == [package] and posted["green"] is True and "1 package newer" in posted["text"]
+    assert json.loads((Path(posted["folder"]) / "nightly.json").read_text())["packages"] == [package]
+    assert "s3cret-token" not in third.output
+    machine = podman("inspect", "--format", "{{.Image}}", "mlab-t-source")
+    assert machine == newer, "the machines are made of the new image"
+
+    # And a night in which nothing is newer tells nobody.
+    fourth = lab.play("nightly", **settings(receiver))
+    assert fourth.status == 0, fourth.output
+    assert f"{RELEASE}: nothing is newer" in fourth.message()
+    assert "nothing changed, nobody was told" in fourth.message()
+    assert len(receiver.posted) == 1
+
+
+def test_a_full_disk_ends_the_night_and_the_next_one_goes_on(image: str, receiver: Receiver, tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "results")
+    lab.results.mkdir()
+    subprocess.check_call(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(lab.results)])
+    try:
+        receiver.posted.clear()
+        refused = lab.play("nightly", **settings(receiver, nightly_refresh=False, nightly_min_free=0.5))
+        assert refused.status != 0
+        assert f"GiB are free in the results folder {lab.results}, a night needs 0.5; make room" in refused.message()
+        assert [posted["failed"] for posted in receiver.posted] == [True]
+
+        receiver.posted.clear()
+        first = lab.play("nightly", **settings(receiver, nightly_refresh=False))
+        assert first.status != 0
+        assert "No space left on device" in first.message(), first.output
+        run = only_run(lab.results)
+        (posted,) = receiver.posted
+        assert posted["failed"] is True and posted["green"] is False
+        assert posted["counts"]["not_obtained"] > 0 and "No space left on device" in " ".join(posted["problems"])
+
+        subprocess.check_call(["mount", "-o", "remount,size=64m", str(lab.results)])
+        second = lab.play("nightly", **settings(receiver, nightly_refresh=False))
+        assert second.status == 0, second.output
+        assert f"the night goes on with run {run.name}, which was cut off" in second.message()
+        assert "16 of 16 cases" in second.message()
+    finally:
+        subprocess.check_call(["umount", str(lab.results)])
+
+
+def started_run(lab: Lab, process: subprocess.Popen[str]) -> Path:
+    """The folder of the run that a night has begun."""
+    def come() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        return len(list(lab.results.glob("*/run.json"))) == 1
+
+    wait_for("a run", come)
+    return only_run(lab.results)
+
+
+def whole_cases(journal: Path) -> list[dict[str, Any]]:
+    """Case lines; the torn line of a killed run passed over as the lab's reader does it."""
+    return [attempt for attempt in read_journal(journal).attempts if attempt["final"]]
