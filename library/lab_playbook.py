@@ -13,7 +13,7 @@ description:
     shows its output.
   - A playbook whose plays fail ends there and then. In a process of its own it ends itself alone, so that what must follow
     whatever happens can follow.
-  - Does not fail when that playbook fails; that is what RV(rc) and RV(reason) are for.
+  - Does not fail when that playbook fails; that is what RV(status) and RV(reason) are for.
   - The process ends when the running playbook is gone.
 options:
   playbook:
@@ -50,7 +50,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-rc:
+status:
   description: The exit status of ansible-playbook; negative, the signal that has ended it.
   returned: always
   type: int

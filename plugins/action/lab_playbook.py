@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
             elif status:
                 reason = failure.read_text() if failure.exists() else f"ansible-playbook ended with status {status}"
         return {
-            **result, "changed": True, "rc": status, "reason": " ".join(reason.split()), "timed_out": not in_time,
+            **result, "changed": True, "status": status, "reason": " ".join(reason.split()), "timed_out": not in_time,
             "seconds": round(time.monotonic() - started, 1),
         }
 

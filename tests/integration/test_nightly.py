@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -71,7 +72,8 @@ def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     played = lab.play("refresh", pair="emulated-v2", refresh_ask=False)  # builds debian-12's where it is not there
     assert played.status == 0, played.output
     base = podman("images", "--format", "{{.Repository}}:{{.Tag}}", "localhost/migration-lab/debian-12").split()[0]
-    name = f"localhost/migration-lab/{RELEASE}:{release_id(RELEASE, release())}"
+    identity = release_id(RELEASE, release())
+    name = f"localhost/migration-lab/{RELEASE}:{identity}"
     status = tmp_path_factory.mktemp("aged") / "status"
     container = podman("create", "--network", "none", base, "true")
     try:
@@ -83,9 +85,12 @@ def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         podman("commit", "--quiet", "--change", f"LABEL migration-lab.release={RELEASE}", container, name)
     finally:
         podman("rm", container)
+    cache = Path("/var/lib/migration-lab/cache", identity)  # as building the image would have made it
+    cache.mkdir(mode=0o700, exist_ok=True)
     yield name
     assert lab.play("destroy").status == 0
     podman("rmi", name)
+    shutil.rmtree(cache)
 
 
 def release() -> dict[str, Any]:
