@@ -121,7 +121,7 @@ def test_a_night_is_said_in_a_line_and_in_a_mail() -> None:
         report(green=False, newly_failing=[CHANGE]), packages=[PACKAGE], problems=["the mirror is away"], why="run n0 is left"
     )
     assert given.line == (
-        "migration lab on lab, run n1: NOT green; against n0: nothing changed; 1 package newer; "
+        "migration lab on lab: run n1: NOT green; against n0: nothing changed; 1 package newer; "
         "the lab failed: the mirror is away"
     )
     assert given.text.splitlines()[1:] == [
@@ -132,7 +132,9 @@ def test_a_night_is_said_in_a_line_and_in_a_mail() -> None:
         "run n0 is left",
         "results: /results/n1",
     ]
-    assert night(None, run="", problems=["no space"]).line == "migration lab on lab, no run: no result; the lab failed: no space"
+    assert night(None, run="", problems=["no space"]).line == "migration lab on lab: no run: no result; the lab failed: no space"
+    said = night({**report(), "line": "debian: green; against n0: nothing changed; run n1"})
+    assert said.line == "migration lab on lab: debian: green; against n0: nothing changed; run n1"
 
 
 def test_a_mail_lists_only_so_many_changes() -> None:

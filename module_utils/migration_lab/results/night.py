@@ -145,15 +145,15 @@ class Night:
     def line(self) -> str:
         """The night in a line, for chat and subject."""
         report = self.report or {}
-        parts = [report.get("line") or report.get("summary") or "no result"]
-        comparison = report.get("comparison")
-        if comparison and comparison["line"] not in parts[0]:
-            parts.append(comparison["line"])
+        run = f"run {self.run}" if self.run else "no run"
+        parts = [report.get("line") or f"{run}: {report.get('summary') or 'no result'}"]
+        if report.get("comparison") and not report.get("line"):
+            parts.append(report["comparison"]["line"])
         if self.packages:
             parts.append(f"{count(len(self.packages), 'package')} newer")
         if self.problems:
             parts.append(f"the lab failed: {self.problems[0]}")
-        return f"migration lab on {self.host}, {f'run {self.run}' if self.run else 'no run'}: {'; '.join(parts)}"
+        return f"migration lab on {self.host}: {'; '.join(parts)}"
 
     @property
     def text(self) -> str:
