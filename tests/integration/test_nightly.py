@@ -117,6 +117,26 @@ def state(root: Path) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"nightly_keep_days": "many"}, "nightly_keep_days is 'many'; it must be a number, at least 0"),
+        ({"run": "mine"}, "a night chooses by itself whether it goes on with a run"),
+        ({"nightly_webhook": "hooks/s3cret-token"}, "nightly_webhook is not the address of a webhook"),
+        ({"nightly_mail_to": ["a@b"]}, "nightly_mail_to is set and nightly_mail_host is not"),
+        ({"nightly_webhook_file": "/proc/version"}, "others can read /proc/version (mode 0444); make it 0600"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_setting_is_refused_before_anything_is_changed(tmp_path: Path, wrong: dict[str, Any], sentence: str) -> None:
+    lab = Lab(tmp_path / "results")
+    played = lab.play("nightly", **wrong)
+    assert played.status != 0
+    assert sentence in played.message(), played.output
+    assert "s3cret-token" not in played.output
+    assert not lab.results.exists()
+
+
 def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, receiver: Receiver, tmp_path: Path) -> None:
     lab = Lab(tmp_path / "results")
     process = lab.start("nightly", **settings(receiver, nightly_refresh=False))
