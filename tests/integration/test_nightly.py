@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -193,7 +194,7 @@ def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, r
 def test_a_full_disk_ends_the_night_and_the_next_one_goes_on(image: str, receiver: Receiver, tmp_path: Path) -> None:
     lab = Lab(tmp_path / "results")
     lab.results.mkdir()
-    subprocess.check_call(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(lab.results)])
+    subprocess.check_call(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(lab.results)])
     try:
         receiver.posted.clear()
         refused = lab.play("nightly", **settings(receiver, nightly_refresh=False, nightly_min_free=0.5))
@@ -202,21 +203,36 @@ def test_a_full_disk_ends_the_night_and_the_next_one_goes_on(image: str, receive
         assert [posted["failed"] for posted in receiver.posted] == [True]
 
         receiver.posted.clear()
-        first = lab.play("nightly", **settings(receiver, nightly_refresh=False))
-        assert first.status != 0
-        assert "No space left on device" in first.message(), first.output
-        run = only_run(lab.results)
+        process = lab.start("nightly", **settings(receiver, nightly_refresh=False))
+        run = started_run(lab, process)
+        journal = run / "nnn" / "journal.jsonl"
+        wait_for_cases(journal, 2, process)
+        filler = lab.results / "filler"
+        fill(filler)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode != 0
+        kept = [line["case"] for line in whole_cases(journal)]
+        assert 2 <= len(kept) < 16, output
         (posted,) = receiver.posted
         assert posted["failed"] is True and posted["green"] is False
-        assert posted["counts"]["not_obtained"] > 0 and "No space left on device" in " ".join(posted["problems"])
+        assert posted["counts"]["not_obtained"] == 16 - len(kept), posted
+        assert "No space left on device" in " ".join(posted["problems"]), output
 
-        subprocess.check_call(["mount", "-o", "remount,size=64m", str(lab.results)])
+        filler.unlink()
         second = lab.play("nightly", **settings(receiver, nightly_refresh=False))
         assert second.status == 0, second.output
         assert f"the night goes on with run {run.name}, which was cut off" in second.message()
+        assert [line["case"] for line in whole_cases(journal)][: len(kept)] == kept
         assert "16 of 16 cases" in second.message()
     finally:
         subprocess.check_call(["umount", str(lab.results)])
+
+
+def fill(path: Path) -> None:
+    """Leave no space on a small file system."""
+    with path.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
 
 
 def started_run(lab: Lab, process: subprocess.Popen[str]) -> Path:

@@ -33,7 +33,7 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         (tmp_path / "inner.yml").write_text(play(inner))
         arguments = {"playbook": str(tmp_path / "inner.yml"), "time_limit": time_limit, **further}
         kept = {"content": "{{ ended | to_json }}", "dest": str(tmp_path / "kept"), "mode": "0600"}
-        outer = [{"lab_playbook": arguments, "register": "ended"}, {"ansible.builtin.copy": kept}]
+        outer: list[dict[str, Any]] = [{"lab_playbook": arguments, "register": "ended"}, {"ansible.builtin.copy": kept}]
         (tmp_path / "outer.yml").write_text(play(outer))
         settings = {**SETTINGS, "given": "by the outer", "nightly_secret": "s3cret", "over": "the outer's"}
         return subprocess.Popen(
