@@ -8,9 +8,7 @@ with what the night came to beside the run's own results.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, Mapping, Optional
 
 from ..model import LabError
 from .summary import NOT_OBTAINED, RUN_FILE
+from .whole_file import write_whole
 from .wording import count
 
 NIGHT_FILE = "nightly.json"
@@ -45,7 +44,7 @@ class NightState:
 
         :raises LabError: when it cannot be written.
         """
-        write_whole(root / NIGHT_FILE, {"schema": SCHEMA, **vars(self)})
+        _save(root / NIGHT_FILE, vars(self))
 
 
 def last_night(root: Path) -> tuple[Optional[NightState], str]:
@@ -184,7 +183,7 @@ class Night:
         :raises LabError: when it cannot be written.
         """
         if self.run and (Path(self.folder) / RUN_FILE).exists():
-            write_whole(Path(self.folder) / NIGHT_FILE, self.to_data())
+            _save(Path(self.folder) / NIGHT_FILE, self.to_data())
 
 
 def package_text(package: Mapping[str, str]) -> str:
@@ -204,25 +203,6 @@ def now_text() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def write_whole(path: Path, data: Any) -> None:
-    """Write JSON beside its place and move it there: a reader, or a kill, never meets half a file.
-
-    :raises LabError: when it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w") as stream:
-                os.fchmod(stream.fileno(), 0o644)
-                stream.write(json.dumps(data, indent=2) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink()
-            raise
-    except OSError as error:
-        raise LabError(
-            f"{path} cannot be written: {error.strerror}; make room, or set results_root to a folder that can"
-        ) from error
+def _save(path: Path, data: Mapping[str, Any]) -> None:
+    text = json.dumps({"schema": SCHEMA, **data}, indent=2) + "\n"
+    write_whole(path, text.encode(), "make room, or set results_root to a folder that can be written")

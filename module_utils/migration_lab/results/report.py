@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -25,11 +23,14 @@ from .seen_deviations import SeenDeviation, seen_deviations
 from .summary import RUN_FILE, Run, read_run
 from .tap_file import tap_text
 from .terminal import terminal_text
+from .whole_file import write_whole
 
 TAP_FILE = "results.tap"
 JUNIT_FILE = "junit.xml"
 PAGE_FILE = "index.html"
 PICTURE_FILE = "matrix.svg"
+
+ADVICE = "the journals are whole, so put that right and make the report again"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Report:
         """
         written = self._outdated_files()
         for path in written:
-            _replace(path, self.files[path].encode())
+            write_whole(path, self.files[path].encode(), ADVICE)
         return written + (self.update.write() if self.update else [])
 
     def _outdated_files(self) -> list[Path]:
@@ -114,24 +115,3 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except OSError:
         return False
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there: a reader, or a kill, never meets half a file."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                os.fchmod(stream.fileno(), 0o644)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink()
-            raise
-    except OSError as error:
-        raise LabError(
-            f"{path} cannot be written: {error.strerror}; the journals are whole, so put that right and make the report again"
-        ) from error
