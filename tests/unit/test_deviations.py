@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 SCENARIOS = ROOT / "scenarios"
 LEDGER = [Deviation.from_data(entry) for entry in load_ledger(SCENARIOS)]
 PAUSED, TARGET, SOURCE = "paused-guest-arrives-running", "v2-crashes-target", "v2-crashes-source"
+DIRECT, OLD_SOURCE = "v2-crashes-target-direct", "v2-crashes-target-and-old-source"
 
 
 def cases(profile: str = "canonical") -> list[Case]:
@@ -77,8 +78,8 @@ def test_deviations_of_real_0_9_1_and_0_9_2(combination: str, profile: str, numb
 @pytest.mark.parametrize(
     ("versions", "method", "expected"),
     [
-        (("0.9.1", "0.9.1", "9.0.0"), "p2p", TARGET),
-        (("0.9.1", "0.9.1", "11.3.0"), "normal", TARGET),
+        (("0.9.1", "0.9.1", "9.0.0"), "p2p", OLD_SOURCE),
+        (("0.9.1", "0.9.1", "11.3.0"), "normal", DIRECT),
         (("0.9.1", "9.0.0", "0.9.1"), "tunnelled", SOURCE),
         (("9.0.0", "7.0.0", "0.9.1"), "normal", SOURCE),
         (("0.9.1", "9.0.0", "9.0.0"), "normal", TARGET),
@@ -163,6 +164,29 @@ def test_a_crash_needs_both_effects() -> None:
     assert apply(judgement(end), crash).verdict is Verdict.FAIL
     assert apply(judgement(end, ("daemons-alive", "the daemon on the source (process 7) died")), crash).verdict is Verdict.FAIL
     assert apply(judgement(("migrated", "operation failed"), died), crash).verdict is Verdict.FAIL
+
+
+HUNG = ("migrated", "'migrate_to_uri' did not answer within 59 s")
+CLOSED = ("migrated", "server closed connection:  (error 38, domain 13)")
+ONE = "the daemon on the target (process 7742) died"
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"),
+    [
+        ([CLOSED, ("daemons-alive", ONE)], Verdict.KNOWN),
+        ([HUNG, ("daemons-alive", f"the daemon on the source (process 21) does not answer; {ONE}")], Verdict.KNOWN),
+        (
+            [CLOSED, ("guest-continuity", "4, standing"), ("daemons-alive", f"the daemon on the source (process 9) died; {ONE}")],
+            Verdict.KNOWN,
+        ),
+        ([HUNG, ("daemons-alive", "the daemon on the source (process 21) does not answer")], Verdict.FAIL),
+        ([CLOSED, ("source-intact", "source gone; target gone"), ("daemons-alive", ONE)], Verdict.FAIL),
+    ],
+)
+def test_an_old_source_may_hang_or_die_with_its_target(seen: list[tuple[str, str]], verdict: Verdict) -> None:
+    crash = next(deviation for deviation in LEDGER if deviation.id == OLD_SOURCE)
+    assert crash.kills and apply(judgement(*seen), crash).verdict is verdict
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,8 @@ def test_release_in_the_plan_has_its_image_and_its_entry(given: dict[str, Any]) 
 def test_ledger_goes_with_the_plan(given: dict[str, Any], scenarios: Path) -> None:
     plan = make_plan({**given, "scenarios": str(scenarios)})
     assert [entry["id"] for entry in plan["deviations"]] == [
-        "paused-guest-arrives-running", "v2-crashes-target", "v2-crashes-source",
+        "paused-guest-arrives-running", "v2-crashes-target", "v2-crashes-target-direct", "v2-crashes-target-and-old-source",
+        "v2-crashes-source",
     ]
     (scenarios / "deviations.yml").write_text("[]\n")
     without = make_plan({**given, "scenarios": str(scenarios)})
