@@ -53,8 +53,8 @@ EXAMPLES = r"""
 RETURN = r"""
 versions:
   description:
-    - By role the versions of libvirt and of the kernel; for the client also of Python, for source and target also of the
-      hypervisor, and their host name.
+    - By role the versions of libvirt and of the kernel, and a digest of the installed packages where dpkg has them; for the
+      client also the version of Python, for source and target also that of the hypervisor, and their host name.
   returned: always
   type: dict
 """

@@ -17,8 +17,8 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
     :param arch: architecture of guests whose ``machine_type`` both hypervisors must know; empty to leave that out.
-    :returns: by role: ``libvirt`` and ``kernel``, and ``python`` for the client, ``hypervisor`` (QEMU) and ``hostname`` for the
-        daemons.
+    :returns: by role: ``libvirt``, ``kernel`` and ``packages`` (``Machine.system``), and ``python`` for the client,
+        ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
     """
     deadline = time.monotonic() + wait
@@ -31,9 +31,7 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
                 f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding"
             ) from error
         versions = {
-            "client": {
-                "libvirt": format_version(hello["libvirt"]), "python": hello["python"], "kernel": cell.client.kernel(),
-            },
+            "client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"], **cell.client.system()},
         }
         for role, machine in (("source", cell.source), ("target", cell.target)):
             opened = _open(agent, role, machine.name, machine.uri, deadline)
@@ -42,7 +40,7 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
                 "libvirt": format_version(opened["libvirt"]),
                 "hypervisor": format_version(qemu),
                 "hostname": opened["hostname"],
-                "kernel": machine.kernel(),
+                **machine.system(),
             }
             if arch:
                 _check_machine_type(agent, role, machine.name, arch, machine_type)

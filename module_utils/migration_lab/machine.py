@@ -27,6 +27,9 @@ _MACHINE_ARGUMENT = {
 }
 CELL_ARGUMENT = {"type": "dict", "required": True, "options": dict.fromkeys(ROLES, _MACHINE_ARGUMENT)}
 
+# A digest of dpkg's list, on machines that have one: libvirt's own number is the same in all packages of one release.
+SYSTEM = "uname -r; if [ -e /var/lib/dpkg/status ]; then sha256sum </var/lib/dpkg/status; else echo; fi"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -82,12 +85,15 @@ class Machine:
             raise LabError(f"machine {self.name} has no network namespace: it does not run; provision the combination again")
         return path
 
-    def kernel(self) -> str:
-        """Release of the kernel that the machine runs on; containers have their lab host's.
+    def system(self) -> dict[str, str]:
+        """What the machine runs on and is made of.
 
+        :returns: ``kernel``, its release, which containers have from their lab host, and where dpkg installs the packages
+            ``packages``, a digest of all that are installed and their versions.
         :raises LabError: when it does not say.
         """
-        return self.run("uname", "-r").decode(errors="replace").strip()
+        kernel, packages = self.run("sh", "-c", SYSTEM).decode(errors="replace").splitlines()
+        return {"kernel": kernel, **({"packages": packages[:12]} if packages else {})}
 
     def daemon_process(self) -> Optional[int]:
         """The daemon's process number, or None when it does not run."""

@@ -31,7 +31,9 @@ _FACTS = {
 }
 
 # What machines report, with what it is called; the host's name says nothing.
-_VERSIONS = {"libvirt": "libvirt", "hypervisor": "QEMU", "kernel": "kernel", "python": "Python"}
+_VERSIONS = {
+    "libvirt": "libvirt", "hypervisor": "QEMU", "kernel": "kernel", "python": "Python", "packages": "digest of the packages",
+}
 
 
 class ChangeKind(str, Enum):

@@ -20,7 +20,7 @@ _PAIR = ("name", "old", "new", "boundary", "ceiling")
 
 # What a verdict can come from, of all that a machine reports. The kernel is the lab host's: it changes under all machines
 # at once and says nothing of one combination's. Host names say nothing at all.
-_VERSIONS = ("libvirt", "hypervisor")
+_VERSIONS = ("libvirt", "hypervisor", "packages")
 
 
 @dataclass(frozen=True)
