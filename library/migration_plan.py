@@ -34,7 +34,7 @@ options:
     elements: path
     default: []
   results_root: {description: Folder that holds the results of all runs., type: path, required: true}
-  run: {description: Name of the run. Empty for a new name made from the time., type: str, default: ''}
+  run: {description: Name of the run, not V(last). Empty for a new name made from the time., type: str, default: ''}
   resume: {description: Go on with the run O(run) or the newest one., type: bool, default: false}
   workers: {description: Cases at a time, or V(auto)., type: str, default: auto}
   tap: {description: Whether connections go through the tap; a pair with a ceiling needs it., type: bool, default: true}

@@ -175,6 +175,8 @@ def _check_values(given: Mapping[str, Any]) -> None:
         raise LabError("the inventory has no cell; add one to the group 'cells'")
     if given["run"] and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", given["run"]):
         raise LabError(f"'{given['run']}' cannot be the name of a run: use letters, digits, dots, dashes and underscores")
+    if given["run"] == "last" and not given["resume"]:
+        raise LabError("a run cannot be named 'last', which base=last has for the last comparable run; give it another name")
     workers = given["workers"]
     if not re.fullmatch("auto|[1-9][0-9]{0,3}", workers):
         raise LabError(f"workers is '{workers}'; it must be auto, or a number of cases at a time, at least 1")

@@ -216,6 +216,7 @@ def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any],
         ({"run": ".hidden"}, "'.hidden' cannot be the name of a run: "),
         ({"run": "-x"}, "'-x' cannot be the name of a run: "),
         ({"run": "two words"}, "'two words' cannot be the name of a run: "),
+        ({"run": "last"}, "a run cannot be named 'last', which base=last has for the last comparable run; give it another name"),
         ({"run": "line\n"}, "'line\n' cannot be the name of a run: "),
         ({"workers": "0"}, "workers is '0'; it must be auto, or a number of cases at a time, at least 1"),
         ({"workers": "-2"}, "workers is '-2'; "),
@@ -334,6 +335,14 @@ def test_newest_run_is_resumed_when_none_is_named(given: dict[str, Any]) -> None
         file.write_text(json.dumps({**json.loads(file.read_text()), "started": started}))
     assert make_plan({**given, "resume": True})["run"] == "c"
     assert make_plan({**given, "resume": True, "run": "a"})["run"] == "a"
+
+
+def test_earlier_run_named_last_can_be_resumed(given: dict[str, Any]) -> None:
+    start(given, run="mine")
+    file = run_file(given, "mine")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "run": "last"}))
+    file.parent.rename(file.parent.with_name("last"))
+    assert make_plan({**given, "resume": True, "run": "last"})["run"] == "last"
 
 
 def test_combinations_that_are_complete_are_not_dealt_out_again(given: dict[str, Any]) -> None:
