@@ -52,8 +52,9 @@ options:
     description:
       - The run to compare with, a name beside this one. What changed comes first in RV(text) and on the page.
       - >-
-        V(last) is the last run that was started before this one with the same pair, profile, guest, combinations and cases and
-        has any result; that there is none is said and is no failure. It needs O(history).
+        V(last) is the last complete run that was started before this one with the same pair, profile, guest, combinations and
+        cases, or where none is complete the last one with any result; that there is none is said and is no failure. It needs
+        O(history).
       - Empty for no comparison.
     type: str
     default: ""
@@ -135,6 +136,7 @@ comparison:
     - What changed since the run that was compared with; null when there was none.
     - >-
       A case fails when its verdict is V(fail), V(fixed), V(error) or V(not obtained), and passes when it is V(pass) or V(known).
+      One that was not obtained before and is red now is newly failing.
     - >-
       Each change has C(combination), C(case) (empty for the combination as a whole, which is not obtained or in which a daemon
       died that no case explains), C(before) and C(after), C(reason_before) and C(reason_after).

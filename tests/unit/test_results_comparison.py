@@ -107,7 +107,8 @@ def verdicts(folder: Path, verdict: str) -> SyntheticRun:
         ("known", "fixed", "newly-failing"),
         ("fail", "pass", "newly-passing"), ("fail", "known", "newly-passing"), ("not obtained", "pass", "newly-passing"),
         ("error", "pass", "newly-passing"), ("fixed", "known", "newly-passing"),
-        ("fail", "error", "changed-reason"), ("not obtained", "fail", "changed-reason"),
+        ("not obtained", "fail", "newly-failing"), ("not obtained", "fixed", "newly-failing"),
+        ("not obtained", "error", "newly-failing"), ("fail", "error", "changed-reason"),
         ("fail", "not obtained", "changed-reason"),
         ("pass", "known", "other"), ("known", "pass", "other"), ("pass", "skip", "other"), ("fail", "skip", "other"),
         ("skip", "pass", "other"),
@@ -156,8 +157,16 @@ def test_what_fails_of_a_combination_that_is_obtained_again_is_told(tmp_path: Pa
     base.not_obtained("noo", "no mirror")
     comparison = compared(made(tmp_path / "run", {B: wrong_state}), base)
     assert [(change.kind.value, change.case, change.before) for change in comparison.changes] == [
-        ("changed-reason", B, "not obtained"), ("newly-passing", "", "not obtained"),
+        ("newly-failing", B, "not obtained"), ("newly-passing", "", "not obtained"),
     ]
+
+
+def test_a_combination_that_is_not_obtained_for_another_reason(tmp_path: Path) -> None:
+    base = SyntheticRun(tmp_path / "base", ["noo"], FEW)
+    run = SyntheticRun(tmp_path / "run", ["noo"], FEW)
+    base.not_obtained("noo", "no mirror")
+    run.not_obtained("noo", "no disk")
+    assert [(change.kind, change.case) for change in compared(run, base).changes] == [(ChangeKind.CHANGED_REASON, "")]
 
 
 def test_an_unexplained_death_is_a_change_of_the_combination(tmp_path: Path) -> None:

@@ -130,9 +130,61 @@ def test_a_broken_run_is_said_and_left_out(tmp_path: Path) -> None:
     ]
     assert "run.json is not JSON" in update.notices[0]
     assert f"line 2 of the journal {middle} is not JSON" in update.notices[1]
-    assert "lack what every journal has (KeyError('verdict'))" in update.notices[2]
+    assert f"a journal in {lacking.parent.parent} is not as the lab writes it (KeyError('verdict'))" in update.notices[2]
     update.write()
     assert file_has(tmp_path) == ["night-4"]
+
+
+DAMAGED_FACTS: list[dict[str, Any]] = [
+    {"pair": "debian"}, {"pair": None}, {"pair": {"name": "debian"}}, {"cases": None}, {"cases": [None, 1]},
+    {"combinations": None}, {"combinations": 1}, {"started": None}, {"profile": {}}, {"guest": ["x86_64"]},
+    {"releases": ["bookworm"]}, {"releases": {"bookworm": None}}, {"untried": 1},
+]
+
+
+@pytest.mark.parametrize("facts", DAMAGED_FACTS, ids=str)
+def test_a_run_with_damaged_facts_is_said_and_left_out(tmp_path: Path, facts: dict[str, Any]) -> None:
+    night(tmp_path, 1)
+    lab = night(tmp_path, 2)
+    (lab.folder / "run.json").write_text(json.dumps({**lab.data, **facts}))
+    night(tmp_path, 3)
+    left_out(tmp_path)
+
+
+@pytest.mark.parametrize("field", ["selected", "combination", "versions"])
+@pytest.mark.parametrize("value", ["gone", None, [None]])
+def test_a_run_with_a_damaged_header_is_said_and_left_out(tmp_path: Path, field: str, value: Any) -> None:
+    night(tmp_path, 1)
+    path = night(tmp_path, 2).journal_path("noo")
+    header, *lines = path.read_text().splitlines(keepends=True)
+    changed = {**json.loads(header), field: value}
+    if value == "gone":
+        del changed[field]
+    path.write_text(json.dumps(changed) + "\n" + "".join(lines))
+    night(tmp_path, 3)
+    left_out(tmp_path)
+
+
+def left_out(root: Path) -> None:
+    """Of nights 1 to 3 the second is left out, by whoever comes across it."""
+    update = plan_update(root, read_run(root / "night-3"))
+    assert len(update.notices) == 1
+    assert update.notices[0].startswith("run night-2 is left out of the history, because ")
+    update.write()
+    assert file_has(root) == ["night-1", "night-3"]
+    assert chosen(root, "night-3")[0] == "night-1"
+
+
+@pytest.mark.parametrize("facts", [{"pair": "debian"}, {"pair": {"name": "x"}}, {"releases": {"bookworm": None}}], ids=str)
+def test_a_damaged_base_is_refused_when_named_and_passed_over_when_last(tmp_path: Path, facts: dict[str, Any]) -> None:
+    for number in (1, 2, 3):
+        lab = night(tmp_path, number)
+    plan_update(tmp_path).write()
+    (tmp_path / "night-2/run.json").write_text(json.dumps({**lab.data, **facts}))
+    with pytest.raises(LabError, match=r"in .*/night-2 is not as the lab writes it"):
+        chosen(tmp_path, "night-3", "night-2")
+    name, notices = chosen(tmp_path, "night-3")
+    assert name == "night-1" and [notice.partition(",")[0] for notice in notices] == ["not compared with run night-2"]
 
 
 def test_a_torn_last_line_is_no_fault(tmp_path: Path) -> None:
@@ -226,6 +278,31 @@ def test_runs_without_a_result_or_a_folder_are_passed_over(tmp_path: Path) -> No
     plan_update(tmp_path).write()
     shutil.rmtree(tmp_path / "night-2")
     assert chosen(tmp_path, "night-4") == ("night-1", [])
+
+
+def test_complete_runs_are_preferred(tmp_path: Path) -> None:
+    def partial(number: int) -> None:
+        lab = SyntheticRun(tmp_path / f"night-{number}", ["noo"], CASES[:3], started=f"2026-01-0{number}T02:00:00Z")
+        journal = lab.start("noo")
+        lab.record(journal, CASES[0])
+        journal.close()
+
+    for number in (1, 2):
+        partial(number)
+    night(tmp_path, 3)
+    assert chosen(tmp_path, "night-3") == ("night-2", []), "where none is complete"
+    for number in (4, 5):
+        partial(number)
+    night(tmp_path, 6)
+    assert chosen(tmp_path, "night-6") == ("night-3", [])
+
+
+def test_a_run_that_lacks_a_combination_is_not_complete(tmp_path: Path) -> None:
+    for number, names in ((1, ("noo", "nnn")), (2, ("noo",)), (3, ("noo", "nnn"))):
+        lab = SyntheticRun(tmp_path / f"night-{number}", ["noo", "nnn"], CASES[:3], started=f"2026-01-0{number}T02:00:00Z")
+        for name in names:
+            lab.complete(name)
+    assert chosen(tmp_path, "night-3") == ("night-1", [])
 
 
 def test_a_last_run_that_broke_since_is_said_and_passed_over(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from .wording import count, one_line
 # What a case, or a combination, without a result has in place of a verdict.
 NOT_OBTAINED_TEXT = "not obtained"
 
-_FAILING = {*(verdict.value for verdict in RED_VERDICTS), NOT_OBTAINED_TEXT}
+_RED = {verdict.value for verdict in RED_VERDICTS}
+_FAILING = {*_RED, NOT_OBTAINED_TEXT}
 _PASSING = {Verdict.PASS.value, Verdict.KNOWN.value}
 
 # Numbers (counters, ports, processes, a domain's number and attempt) and UUIDs are other ones in each run.
@@ -212,7 +213,9 @@ def _kind(before: _State, after: _State) -> Optional[ChangeKind]:
     if (before.verdict, before.essence) == (after.verdict, after.essence):
         return None
     if after.verdict in _FAILING:
-        return ChangeKind.CHANGED_REASON if before.verdict in _FAILING else ChangeKind.NEWLY_FAILING
+        # That something was not obtained does not say that it failed before.
+        failed = _FAILING if after.verdict == NOT_OBTAINED_TEXT else _RED
+        return ChangeKind.CHANGED_REASON if before.verdict in failed else ChangeKind.NEWLY_FAILING
     if after.verdict in _PASSING and before.verdict in _FAILING:
         return ChangeKind.NEWLY_PASSING
     return ChangeKind.OTHER

@@ -64,11 +64,16 @@ class History:
             return True
 
     def comparable(self, record: RunRecord) -> list[str]:
-        """Names of earlier runs of the same pair, profile, guest, combinations and cases that have any result, newest first."""
+        """Names of earlier runs of the same pair, profile, guest, combinations and cases that have any result.
+
+        Complete ones, which have a result of every case of every combination, come before the others; of each the newest first.
+        """
         return [name for (name,) in self.connection.execute(
             """SELECT name FROM runs WHERE pair = ? AND profile = ? AND guest = ? AND asked = ? AND (started, name) < (?, ?)
-            AND EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict != ?) ORDER BY started DESC, name DESC""",
-            (record.pair, record.profile, record.guest, record.asked, record.started, record.name, NOT_OBTAINED_TEXT),
+            AND EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict != ?)
+            ORDER BY EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict = ?), started DESC, name DESC""",
+            (record.pair, record.profile, record.guest, record.asked, record.started, record.name, NOT_OBTAINED_TEXT,
+             NOT_OBTAINED_TEXT),
         )]
 
     @contextmanager

@@ -18,6 +18,9 @@ from .summary import CombinationResult, Run
 # What makes two pairs the same question.
 _PAIR = ("name", "old", "new", "boundary", "ceiling")
 
+# Fields of run.json that are kept as they are.
+_TEXTS = ("started", "profile", "guest")
+
 # What a verdict can come from, of all that a machine reports. The kernel is the lab host's: it changes under all machines
 # at once and says nothing of one combination's. Host names say nothing at all.
 _VERSIONS = ("libvirt", "hypervisor", "packages")
@@ -55,8 +58,15 @@ class RunRecord:
 
 
 def record_of(run: Run) -> RunRecord:
-    """What the history keeps of a run."""
+    """What the history keeps of a run.
+
+    :raises TypeError: when a text in its run.json or a case's name is something else; damage may lead to other errors as well.
+    """
     data = run.data
+    texts = [data[field] for field in _TEXTS] + [case for combination in run.combinations for case in combination.selected]
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no text")
     pair = {field: data["pair"][field] for field in _PAIR if data["pair"].get(field)}
     asked = {"combinations": sorted(data["combinations"]), "cases": sorted(data["cases"])}
     return RunRecord(

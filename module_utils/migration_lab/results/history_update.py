@@ -11,7 +11,7 @@ from ..model import LabError
 from .history import History
 from .history_file import HISTORY_FILE, aside, read_history, write_history
 from .history_record import RunRecord, record_of
-from .run_folders import journal_bytes, read_other_run, run_folders
+from .run_folders import damage_said, journal_bytes, read_other_run, run_folders
 from .summary import Run
 from .wording import count
 
@@ -66,10 +66,11 @@ def plan_update(root: Path, run: Optional[Run] = None, again: bool = False) -> H
     added = []
     for folder in run_folders(root):
         this = run is not None and folder.name == run.folder.name
-        if not (this or again) and kept.get(folder.name) == journal_bytes(folder):
-            continue
         try:
-            record = record_of(run if this and run is not None else read_other_run(folder))
+            with damage_said(folder):
+                if not (this or again) and kept.get(folder.name) == journal_bytes(folder):
+                    continue
+                record = record_of(run if this and run is not None else read_other_run(folder))
         except LabError as error:
             notices.append(f"run {folder.name} is left out of the history, because {error}")
             continue

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 from ..model import LabError
+from .comparison import compare
 from .summary import JOURNAL_FILE, NOT_OBTAINED_FILE, RUN_FILE, Run, read_run, read_run_file
 
 # How many runs a sentence names.
 _NAMED = 5
+
+# What is on record of every pair.
+_PAIR = ("name", "old", "new", "boundary")
 
 
 def run_folders(root: Path) -> list[Path]:
@@ -57,14 +62,29 @@ def named_run(root: Path, name: str) -> Path:
 def read_other_run(folder: Path) -> Run:
     """Read a run that is not the one that a report is made of.
 
-    :raises LabError: when its run.json or a journal cannot be used, also where a field is missing that every journal has.
+    :raises LabError: when its run.json or a journal cannot be used, also where something in them is missing or of another kind
+        than the lab writes it.
     """
-    run = read_run(folder)
-    try:
+    with damage_said(folder):
+        run = read_run(folder)
         run.summary  # noqa: B018 - it is made from every line of every journal
-    except (KeyError, TypeError, ValueError) as error:
-        raise LabError(f"the journals of {folder} lack what every journal has ({error!r}); restore them") from error
+        compare(run, run)  # whatever is needed to compare another run with it
+        for field in _PAIR:
+            run.data["pair"][field]
     return run
+
+
+@contextmanager
+def damage_said(folder: Path) -> Iterator[None]:
+    """Say in a sentence what makes the files of a run unusable to those who take them for what the lab writes.
+
+    :param folder: of the run that is read inside.
+    :raises LabError: in place of the error that the damage leads to.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OSError) as error:
+        raise LabError(f"{RUN_FILE} or a journal in {folder} is not as the lab writes it ({error!r}); restore it") from error
 
 
 def journal_bytes(folder: Path) -> int:
