@@ -130,13 +130,14 @@ def test_a_run_that_was_cut_off_is_said(run: SyntheticRun) -> None:
         (["--run", "nothing"], "there is no run 'nothing' in {results}; there are growing\n"),
         (["--results", "/missing"], "there is no results folder /missing; start a run, or name the folder that has them\n"),
         (
-            ["--results", "{results}/growing/ooo"],
-            "there is no run in {results}/growing/ooo; run the matrix first, or set results_root\n",
+            ["--results", "{results}/empty"],
+            "there is no run in {results}/empty; run the matrix first, or set results_root\n",
         ),
     ],
 )
 def test_no_such_run_is_one_sentence(run: SyntheticRun, arguments: list[str], sentence: str) -> None:
     results = str(run.folder.parent)
+    (run.folder.parent / "empty").mkdir()
     done = watch(run.folder.parent, *(argument.replace("{results}", results) for argument in arguments))
     assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence.replace("{results}", results))
 
