@@ -17,10 +17,13 @@ from migration_lab.results.retention import DAY, KeptRun, choose, find_runs, rem
 NOW = 1_800_000_000.0
 
 
-def run(day: int, outcome: Optional[str] = "all pass", green: bool = True, kind: str = "debian", newer: bool = False) -> KeptRun:
+def run(
+    day: int, outcome: Optional[str] = "all pass", green: bool = True, kind: str = "debian", newer: bool = False,
+    changed: bool = False,
+) -> KeptRun:
     """A run of so many days ago."""
     touched = NOW - day * DAY
-    return KeptRun(f"{2000 - day}", f"{2000 - day}", touched, kind, outcome, green, newer)
+    return KeptRun(f"{2000 - day}", f"{2000 - day}", touched, kind, outcome, green, newer, changed)
 
 
 def removed(runs: list[KeptRun], days: float = 7, running: str = "") -> list[int]:
@@ -43,6 +46,10 @@ def test_runs_of_newer_packages_are_kept() -> None:
     assert removed([run(20), run(19, newer=True), run(18), run(1)]) == [18]
 
 
+def test_runs_whose_comparison_has_a_change_are_kept() -> None:
+    assert removed([run(20), run(19, changed=True), run(18), run(1)]) == [18]
+
+
 def test_the_last_green_run_is_kept_however_old() -> None:
     runs = [run(60), run(50), *(run(day, "one fails", False) for day in (40, 30, 20, 1))]
     assert removed(runs) == [30, 20]
@@ -54,9 +61,11 @@ def test_runs_that_cannot_be_compared_change_nothing_for_each_other() -> None:
     assert removed(runs) == [18]  # the 17th day's is the last green one of its pair
 
 
-def test_a_cut_off_run_is_no_base_and_goes_by_age() -> None:
-    assert removed([run(20), run(19, None, False), run(18), run(1)]) == [19, 18]
-    assert removed([run(20), run(19, None, False), run(18), run(1)], running="1981") == [18]
+def test_a_run_without_results_is_no_base_and_is_kept() -> None:
+    runs = [run(20), run(19, None, False), run(18), run(1)]
+    assert removed(runs) == [18]
+    assert choose(runs, NOW, 7).keep["1981"] == "it has no results to judge it by"
+    assert choose(runs, NOW, 7, running="1981").keep["1981"] == "it is not at its end"
 
 
 def test_the_newest_run_is_kept_however_old() -> None:
@@ -97,6 +106,54 @@ def test_runs_are_read_with_their_outcome(tmp_path: Path) -> None:
     assert [entry.newer_images for entry in (first, second, third)] == [False, True, False]
 
 
+def test_another_deviation_is_another_outcome_and_a_stored_change_is_a_change(tmp_path: Path) -> None:
+    def results(deviation: str, **comparison: Any) -> dict[str, Any]:
+        seen = {"id": deviation, "known": {"nnn": 1}, "fixed": {}}
+        combinations = {"nnn": {"counts": {"pass": 1, "known": 1}}}
+        return {
+            "green": True, "combinations": combinations, "failures": [], "deviations": [seen],
+            "comparison": {"base": "00", "newly_failing": [], **comparison} if comparison else None,
+        }
+
+    folder(tmp_path, "01", results=results("one"))
+    folder(tmp_path, "02", results=results("another"))
+    folder(tmp_path, "03", results=results("another", other=[]))
+    folder(tmp_path, "04", results=results("another", other=[{"case": "p2p/a/none"}]))
+    first, second, third, fourth = find_runs(tmp_path)
+    assert first.outcome != second.outcome == third.outcome == fourth.outcome
+    assert [entry.compared_changed for entry in (first, second, third, fourth)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"combinations": ["nnn"]}, {"combinations": {"nnn": None}}, {"failures": None}, {"deviations": ["one"]},
+        {"comparison": [1]},
+    ],
+)
+def test_a_run_with_damaged_results_is_left_alone(tmp_path: Path, spoiled: dict[str, Any]) -> None:
+    results = {"green": True, "combinations": {"nnn": {"counts": {"pass": 1}}}, "failures": [], "deviations": []}
+    folder(tmp_path, "01", results=results)
+    folder(tmp_path, "02", results={**results, **spoiled})
+    assert [entry.name for entry in find_runs(tmp_path)] == ["01"]
+
+
+def test_what_a_writer_takes_away_meanwhile_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path, "01")
+    (tmp_path / "01" / "nnn" / "journal.jsonl.new").write_text("")
+    lstat = os.lstat
+
+    def taken_away(path: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith(".new"):
+            Path(path).unlink()
+        return lstat(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "lstat", taken_away)
+        assert [entry.name for entry in find_runs(tmp_path)] == ["01"]
+    assert not (tmp_path / "01" / "nnn" / "journal.jsonl.new").exists()
+
+
 def test_only_runs_of_the_lab_are_runs(tmp_path: Path) -> None:
     elsewhere = folder(tmp_path / "elsewhere", "linked")
     root = tmp_path / "results"
@@ -104,6 +161,7 @@ def test_only_runs_of_the_lab_are_runs(tmp_path: Path) -> None:
     (root / "linked").symlink_to(elsewhere)
     folder(root, "renamed", run="another")
     folder(root, "no-schema", schema="1")
+    folder(root, "newer-schema", schema=99)
     (root / "foreign").mkdir()
     (root / "foreign" / "run.json").write_text("[not json")
     folder(root, "link-inside")
@@ -111,7 +169,10 @@ def test_only_runs_of_the_lab_are_runs(tmp_path: Path) -> None:
     (root / "link-inside" / "run.json").symlink_to(tmp_path / "run.json")
     (root / "history.sqlite").write_text("")
     assert [entry.name for entry in find_runs(root)] == ["01"]
-    for name in ("linked", "renamed", "no-schema", "foreign", "link-inside", "history.sqlite", "nothing", "../elsewhere/linked"):
+    for name in (
+        "linked", "renamed", "no-schema", "newer-schema", "foreign", "link-inside", "history.sqlite", "nothing",
+        "../elsewhere/linked",
+    ):
         with pytest.raises(LabError, match="is not the folder of a run; nothing of it was removed"):
             remove_run(root, name)
     assert elsewhere.exists() and (root / "foreign" / "run.json").exists()

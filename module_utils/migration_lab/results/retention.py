@@ -2,21 +2,25 @@
 """Which runs of a results folder are kept, and the removal of the others.
 
 Kept are the runs of the last days, every run that changed something, the last green one of each kind and the newest. A run
-changed something when its outcome is another one than that of the comparable run before it, when its night made images of newer
-packages, and when there is no comparable run before it: that is the one which the next were compared with. So what is removed has
-the outcome of the run before it, and what is kept tells when each outcome began, however often this is done.
+changed something when its outcome is another one than that of the comparable run before it, when its report's comparison has a
+change, when its night made images of newer packages, and when there is no comparable run before it: that is the one which the
+next were compared with. So what is removed has the outcome of the run before it, and what is kept tells when each outcome began,
+however often this is done. What cannot be judged is not removed: a run without results, of another schema, or with a damaged
+run.json.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Sequence
 
+from ..journal import SCHEMA
 from ..model import LabError
-from .night import NIGHT_FILE
+from .night import CHANGES, NIGHT_FILE
 from .summary import RUN_FILE
 
 DAY = 86400.0  # seconds
@@ -36,6 +40,7 @@ class KeptRun:
     outcome: Optional[str]  # equal for runs with the same results; None while there are none
     green: bool
     newer_images: bool
+    compared_changed: bool = False  # whether its report's comparison has a change
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") 
     keep, remove = {}, []
     before: dict[str, Optional[str]] = {}
     for run in ordered:
-        changed = run.outcome is not None and (run.newer_images or before.get(run.kind) != run.outcome)
+        changed = run.outcome is not None and (
+            run.newer_images or run.compared_changed or before.get(run.kind) != run.outcome
+        )
         if run.outcome is not None:
             before[run.kind] = run.outcome
         if run.name == running:
@@ -69,6 +76,8 @@ def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") 
             keep[run.name] = f"it is younger than {days:g} days"
         elif green.get(run.kind) == run.name:
             keep[run.name] = "it is the last green one"
+        elif run.outcome is None:
+            keep[run.name] = "it has no results to judge it by"
         elif changed:
             keep[run.name] = "it changed something"
         else:
@@ -77,7 +86,7 @@ def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") 
 
 
 def find_runs(root: Path) -> list[KeptRun]:
-    """The runs in a results folder. Links, other people's folders and runs that cannot be read are none.
+    """The runs in a results folder. Links, other people's folders and runs that cannot be read, or not by this lab, are none.
 
     :raises LabError: when the folder cannot be read.
     """
@@ -109,23 +118,48 @@ def remove_run(root: Path, name: str) -> None:
 
 
 def _read(folder: Path) -> Optional[KeptRun]:
+    try:
+        return _judged(folder)
+    except (OSError, AttributeError, TypeError):  # it is gone, cannot be read, or its run.json is damaged
+        return None
+
+
+def _judged(folder: Path) -> Optional[KeptRun]:
     path = folder / RUN_FILE
     if folder.is_symlink() or not folder.is_dir() or path.is_symlink() or not path.is_file():
         return None
     data = _object(path)
-    if not isinstance(data.get("schema"), int) or data.get("run") != folder.name or not isinstance(data.get("started"), str):
+    if data.get("schema") != SCHEMA or data.get("run") != folder.name or not isinstance(data.get("started"), str):
         return None
     results = data.get("results")
     results = results if isinstance(results, dict) else None
     return KeptRun(
         name=folder.name,
         started=data["started"],
-        touched=max(entry.lstat().st_mtime for entry in (folder, *folder.rglob("*"))),
+        touched=_touched(folder),
         kind=json.dumps([data.get(field) for field in COMPARABLE], sort_keys=True),
         outcome=_outcome(results) if results else None,
         green=bool(results and results.get("green") is True),
         newer_images=bool(_object(folder / NIGHT_FILE).get("packages")),
+        compared_changed=bool(results and any((results.get("comparison") or {}).get(kind) for kind in CHANGES)),
     )
+
+
+def _touched(folder: Path) -> float:
+    """When something was last written to a folder. What a writer takes away meanwhile is passed over."""
+    times = [folder.lstat().st_mtime]
+    for path, folders, files in os.walk(folder, onerror=_unless_gone):
+        for name in (*folders, *files):
+            try:
+                times.append(os.lstat(os.path.join(path, name)).st_mtime)
+            except FileNotFoundError:
+                continue
+    return max(times)
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -138,10 +172,11 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _outcome(results: dict[str, Any]) -> str:
-    """Verdicts by combination, and what keeps the run from being green, each with its reason."""
+    """Verdicts and deviations by combination, and what keeps the run from being green, each with its reason."""
     counts = {name: data.get("counts") for name, data in results.get("combinations", {}).items()}
     failures = [
         [failure.get(field) for field in ("kind", "combination", "case", "verdict", "reason")]
         for failure in results.get("failures", [])
     ]
-    return json.dumps([counts, failures], sort_keys=True)
+    deviations = {str(entry.get("id")): [entry.get("known"), entry.get("fixed")] for entry in results.get("deviations", [])}
+    return json.dumps([counts, failures, deviations], sort_keys=True)
