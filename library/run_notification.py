@@ -11,7 +11,8 @@ short_description: Tell people of a run by a webhook and by mail
 description:
   - Posts a JSON object to a webhook, with C(text), a line, and the data beside it, and sends a mail by SMTP.
   - What is not taken for the moment (not reached, no answer in time, HTTP status 408, 429 or 5xx, SMTP status 4xx) is tried
-    again, after a wait that doubles. What is refused is not. A redirect counts as refused.
+    again, after a wait that doubles. What is refused is not, nor is a mail that some of its receivers get. A redirect counts as
+    refused.
   - Does not fail when something was not delivered; that is what RV(undelivered) is for. It fails when the settings are wrong.
   - Neither the webhook's address nor a password is part of any message. Of the address, the host is.
 options:
@@ -123,14 +124,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model import LabError
 from ansible.module_utils.migration_lab.results.notification import (
     Retry,
-    Undelivered,
     check_webhook,
+    deliver,
     make_mail,
     post,
     read_secret,
     send_mail,
 )
-from ansible.module_utils.migration_lab.results.wording import count
 
 MAIL = {
     "host": {"type": "str", "default": ""},
@@ -174,16 +174,12 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=bool(address or mail), delivered=[], undelivered=[])
     retry = Retry(given["attempts"], given["wait"], given["timeout"])
-    delivered, undelivered = [], []
-    for way, send in (
-        ("webhook", (lambda: post(address, given["text"], given["data"], retry)) if address else None),
-        ("mail", (lambda: send_mail(mail, given["text"], given["body"], retry)) if mail else None),
-    ):
-        if send:
-            try:
-                delivered.append(f"by {way} in {count(send(), 'attempt')}")
-            except Undelivered as error:
-                undelivered.append(str(error))
+    ways = {}
+    if address:
+        ways["webhook"] = lambda: post(address, given["text"], given["data"], retry)
+    if mail:
+        ways["mail"] = lambda: send_mail(mail, given["text"], given["body"], retry)
+    delivered, undelivered = deliver(ways)
     module.exit_json(changed=bool(delivered), delivered=delivered, undelivered=undelivered)
 
 

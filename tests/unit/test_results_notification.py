@@ -20,6 +20,7 @@ from migration_lab.results.notification import (
     Retry,
     Undelivered,
     check_webhook,
+    deliver,
     make_mail,
     post,
     read_secret,
@@ -119,12 +120,39 @@ def test_a_webhook_that_is_not_there_or_never_answers_is_said_without_its_addres
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://host/s3cret", "https:///s3cret", "s3cret", "http://host:port/s3cret", "http://h/s3cret\nX: y"]
+    "address",
+    [
+        "ftp://host/s3cret", "https:///s3cret", "s3cret", "http://host:port/s3cret", "http://h/s3cret\nX: y", "https://host/s3cret-ö",
+        "https://hooks..example/s3cret", f"https://{'a' * 64}.example/s3cret",
+    ],
 )
 def test_an_address_that_is_none_is_refused_without_it(address: str) -> None:
     with pytest.raises(LabError, match="nightly_webhook is not the address of a webhook") as raised:
         check_webhook(address)
     assert "s3cret" not in str(raised.value)
+
+
+def test_a_webhook_that_no_request_can_be_sent_to_is_said_without_its_address() -> None:
+    with pytest.raises(Undelivered, match=r"no request can be sent to the webhook on 127\.0\.0\.1") as raised:
+        post(f"http://127.0.0.1:9/{TOKEN}-ö", "a line", {}, Retry(), never)
+    assert TOKEN not in str(raised.value)
+
+
+def test_each_way_is_tried_whatever_becomes_of_the_other_ones() -> None:
+    def broken() -> int:
+        raise RuntimeError(TOKEN)
+
+    def refused() -> int:
+        raise Undelivered("the webhook refused it")
+
+    said = "nothing was sent by webhook: RuntimeError, which the lab did not expect"
+    assert deliver({"webhook": broken, "mail": lambda: 2}) == (["by mail in 2 attempts"], [said])
+    assert deliver({"webhook": refused, "mail": lambda: 1}) == (["by mail in 1 attempt"], ["the webhook refused it"])
+
+
+def test_an_address_of_a_webhook_is_taken() -> None:
+    for address in ("https://hooks.example.org/T0/s3cret?a=b", "http://[::1]:8080/", "http://127.0.0.1:9/"):
+        assert check_webhook(address) == address
 
 
 def test_a_secret_is_read_from_a_file_that_nobody_else_can_read(tmp_path: Path) -> None:
@@ -150,6 +178,7 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self, *greetings: int, recipient: int = 250) -> None:
         self.greetings = list(greetings)  # answers to the first connections, in place of 220
         self.recipient = recipient
+        self.later: list[int] = []  # answers to the first recipients, in place of that
         self.messages: list[str] = []
         super().__init__(("127.0.0.1", 0), Session)
 
@@ -169,7 +198,8 @@ class Session(socketserver.StreamRequestHandler):
                 while (part := self.rfile.readline().decode().rstrip("\r\n")) != ".":
                     lines.append(part)
                 self.server.messages.append("\n".join(lines))
-            self.say({"RCPT": f"{self.server.recipient} so", "QUIT": "221 bye"}.get(word, "250 so"))
+            recipient = self.server.later.pop(0) if word == "RCPT" and self.server.later else self.server.recipient
+            self.say({"RCPT": f"{recipient} so", "QUIT": "221 bye"}.get(word, "250 so"))
 
     def say(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
@@ -209,6 +239,24 @@ def test_a_mail_that_is_refused_is_not_sent_again(smtp: Server) -> None:
         send_mail(mail(smtp), "a line", "text\n", Retry(), never)
 
 
+def test_a_mail_whose_receivers_are_all_put_off_is_sent_again(smtp: Server) -> None:
+    smtp.later = [450, 451]
+    waits: list[float] = []
+    assert send_mail(mail(smtp), "a line", "text\n", Retry(wait=1), waits.append) == 3
+    assert waits == [1, 2] and len(smtp.messages) == 1
+
+
+def test_a_mail_whose_receivers_are_put_off_every_time_is_said_with_the_status(smtp: Server) -> None:
+    smtp.recipient = 450
+    with pytest.raises(Undelivered, match="did not take it in 2 attempts: status 450"):
+        send_mail(mail(smtp), "a line", "text\n", Retry(attempts=2, wait=0), lambda seconds: None)
+
+
+def test_a_mail_server_whose_name_is_none_is_said() -> None:
+    with pytest.raises(Undelivered, match=r"no mail can be sent by the mail server mail\.\.example:25"):
+        send_mail(Mail("mail..example", 25, False, "", "", "lab@example.org", ("a@example.org",)), "a", "b\n", Retry(), never)
+
+
 def test_a_mail_is_not_sent_in_the_clear_where_it_must_be_encrypted(smtp: Server) -> None:
     with pytest.raises(Undelivered, match="STARTTLS"):
         send_mail(mail(smtp, starttls=True), "a line", "text\n", Retry(), never)
@@ -222,6 +270,11 @@ def test_a_mail_is_not_sent_in_the_clear_where_it_must_be_encrypted(smtp: Server
         ({"from": ""}, "nightly_mail_to is set and nightly_mail_from is not"),
         ({"to": ["nobody"]}, "'nobody' in nightly_mail_from or nightly_mail_to is not a mail address"),
         ({"from": "a@b\nBcc: c@d"}, "is not a mail address"),
+        ({"from": "a@b\n"}, "is not a mail address"),
+        ({"to": ["a@"]}, "'a@' in nightly_mail_from or nightly_mail_to is not a mail address"),
+        ({"to": ["a@["]}, "is not a mail address"),
+        ({"to": ["ö@example.org"]}, "is not a mail address"),
+        ({"to": ["a@b@c"]}, "is not a mail address"),
         ({"port": 0}, "nightly_mail_port is 0"),
         ({"user": "lab"}, "nightly_mail_password_file is not"),
     ],

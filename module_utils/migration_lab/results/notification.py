@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import smtplib
 import ssl
 import stat
@@ -22,9 +23,13 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ..model import LabError
+from .wording import count
 
 # What can be tried again, beside a server that is not reached: it is busy, or its own fault.
 AGAIN = frozenset((408, 429)) | frozenset(range(500, 600))
+
+# What a mail server is given without a question: no quotes, no brackets, ASCII alone.
+MAIL_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 Sleep = Callable[[float], None]
 
@@ -88,10 +93,12 @@ def check_webhook(address: str) -> str:
     try:
         parts = urlsplit(address)
         right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        address.encode("ascii")
+        (parts.hostname or "").encode("idna")  # refuses labels that are empty or too long
     except ValueError:
         right = False
     if not right or any(character <= " " or character == "\x7f" for character in address):
-        raise LabError("nightly_webhook is not the address of a webhook; give one that begins with https:// or http://")
+        raise LabError("nightly_webhook is not the address of a webhook; give one in ASCII that begins with https:// or http://")
     return address
 
 
@@ -107,7 +114,7 @@ def make_mail(given: Mapping[str, Any]) -> Optional[Mail]:
         if not given[name]:
             raise LabError(f"nightly_mail_to is set and nightly_mail_{name} is not; set it, or leave nightly_mail_to empty")
     for address in [given["from"], *given["to"]]:
-        if "@" not in address or any(character <= " " for character in address):
+        if not MAIL_ADDRESS.fullmatch(address):
             raise LabError(f"'{address}' in nightly_mail_from or nightly_mail_to is not a mail address")
     if not 0 < given["port"] < 65536:
         raise LabError(f"nightly_mail_port is {given['port']}; it must be 1 to 65535")
@@ -119,6 +126,23 @@ def make_mail(given: Mapping[str, Any]) -> Optional[Mail]:
         if not given["starttls"]:
             raise LabError("nightly_mail_user is set and nightly_mail_starttls is false; a password is sent encrypted only")
     return Mail(given["host"], given["port"], given["starttls"], given["user"], password, given["from"], tuple(given["to"]))
+
+
+def deliver(ways: Mapping[str, Callable[[], int]]) -> tuple[list[str], list[str]]:
+    """Send by each way, whatever becomes of the others.
+
+    :param ways: by its name, what sends and returns the attempts that it took.
+    :returns: what was delivered, and what was not and why, in words.
+    """
+    delivered, undelivered = [], []
+    for way, send in ways.items():
+        try:
+            delivered.append(f"by {way} in {count(send(), 'attempt')}")
+        except Undelivered as error:
+            undelivered.append(str(error))
+        except Exception as error:  # its text may hold the webhook's address
+            undelivered.append(f"nothing was sent by {way}: {error.__class__.__name__}, which the lab did not expect")
+    return delivered, undelivered
 
 
 def post(address: str, text: str, data: Mapping[str, Any], retry: Retry, sleep: Sleep = time.sleep) -> int:
@@ -142,6 +166,8 @@ def post(address: str, text: str, data: Mapping[str, Any], retry: Retry, sleep: 
             return f"status {error.code}"
         except (OSError, http.client.HTTPException) as error:
             return _reason(error)
+        except ValueError as error:
+            raise Undelivered(f"no request can be sent to the webhook on {place} ({error.__class__.__name__})") from None
 
     place = urlsplit(address).hostname
     return _try(attempt, f"the webhook on {place}", retry, sleep)
@@ -175,11 +201,16 @@ def send_mail(mail: Mail, subject: str, text: str, retry: Retry, sleep: Sleep = 
                 raise Undelivered(f"{place} refused it with status {error.smtp_code}") from None
             return f"status {error.smtp_code}"
         except smtplib.SMTPRecipientsRefused as error:
+            codes = sorted({code for code, _ in error.recipients.values()})
+            if all(code < 500 for code in codes):
+                return " and ".join(f"status {code}" for code in codes)
             raise Undelivered(f"{place} refused {', '.join(sorted(error.recipients))}") from None
         except (smtplib.SMTPNotSupportedError, ssl.SSLCertVerificationError) as error:
             raise Undelivered(f"{place}: {error}") from None
         except (OSError, smtplib.SMTPException) as error:
             return _reason(error)
+        except ValueError as error:  # a host's name that no name server can be asked for
+            raise Undelivered(f"no mail can be sent by {place} ({error.__class__.__name__})") from None
 
     return _try(attempt, place, retry, sleep)
 
