@@ -29,7 +29,9 @@ options:
     type: str
     default: ""
   images:
-    description: By release the id of its image, for V(look) and V(begin).
+    description:
+      - By release the id of its image, as far as they are known, for V(look) and V(begin). Empty for one that was built again and
+        whose id is not known.
     type: dict
     default: {}
   packages:
@@ -59,7 +61,9 @@ options:
     elements: str
     default: []
   report:
-    description: C(green), C(summary), C(line), C(counts) and C(comparison) of M(migration_report); empty without a report.
+    description:
+      - C(green), C(summary), C(line), C(counts) and C(comparison) of M(migration_report), and C(lost), the number of combinations
+        that were not obtained. Empty without a report.
     type: dict
     default: {}
   ended:
@@ -97,7 +101,7 @@ free_gib:
   returned: for V(look)
   type: float
 packages:
-  description: O(packages), and those that the night before has found when this one goes on with its run.
+  description: Those that the night before has found when its run has not come to its end, and O(packages).
   returned: for V(begin)
   type: list
   elements: dict
@@ -118,10 +122,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model import LabError
 from ansible.module_utils.migration_lab.results.night import (
     Night,
-    NightState,
+    begun,
     check_space,
     last_night,
-    now_text,
     to_go_on_with,
 )
 
@@ -164,10 +167,7 @@ def look(root: Path, given: dict, write: bool) -> dict:
 def begin(root: Path, given: dict, write: bool) -> dict:
     """This night works on a run."""
     before, _ = last_night(root)
-    state = NightState(given["run"], now_text(), images=given["images"], packages=given["packages"])
-    if before and before.run == given["run"]:
-        state.attempts = before.attempts + 1
-        state.packages = before.packages + given["packages"]
+    state = begun(before, given["run"], given["images"], given["packages"])
     if write:
         state.save(root)
     return {"changed": True, "packages": state.packages}

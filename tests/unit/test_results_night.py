@@ -10,7 +10,7 @@ from typing import Any, Optional
 import pytest
 
 from migration_lab.model import LabError
-from migration_lab.results.night import Night, NightState, check_space, last_night, to_go_on_with
+from migration_lab.results.night import Night, NightState, begun, check_space, last_night, to_go_on_with
 
 IMAGES = {"debian-12": "a1", "debian-13": "b1"}
 PACKAGE = {"release": "debian-12", "name": "libvirt0", "old": "9.0.0-4", "new": "9.0.0-5"}
@@ -40,6 +40,34 @@ def test_images_that_are_not_known_are_no_reason_to_begin_anew(tmp_path: Path) -
     assert to_go_on_with(tmp_path, cut_off(tmp_path), {}, 3) == ("night-1", "")
 
 
+def test_only_images_that_are_known_are_compared(tmp_path: Path) -> None:
+    state = cut_off(tmp_path)
+    assert to_go_on_with(tmp_path, state, {"debian-12": "a1"}, 3) == ("night-1", "")
+    run, why = to_go_on_with(tmp_path, state, {"debian-12": "a2"}, 3)
+    assert run == "" and "the image of debian-12 is another one now" in why
+
+
+def test_a_run_that_is_gone_on_with_keeps_its_images_and_packages() -> None:
+    before = NightState("night-1", "", images=IMAGES, packages=[PACKAGE])
+    state = begun(before, "night-1", {}, [])
+    assert (state.attempts, state.images, state.packages) == (2, IMAGES, [PACKAGE])
+    assert begun(before, "night-1", {"debian-12": "a1"}, []).images == IMAGES
+
+
+def test_an_image_that_was_built_again_is_another_one_also_when_its_id_is_not_known(tmp_path: Path) -> None:
+    run, why = to_go_on_with(tmp_path, cut_off(tmp_path), {"debian-12": ""}, 3)
+    assert run == "" and "the image of debian-12 is another one now" in why
+    assert begun(None, "night-2", {"debian-12": "", "debian-13": "b1"}, []).images == {"debian-13": "b1"}
+
+
+def test_packages_of_a_run_that_was_left_are_told_with_the_next_and_those_of_an_ended_one_are_not() -> None:
+    newer = {**PACKAGE, "name": "qemu"}
+    state = begun(NightState("night-1", "", images=IMAGES, packages=[PACKAGE]), "night-2", {"debian-12": "a2"}, [newer])
+    assert (state.attempts, state.images, state.packages) == (1, {"debian-12": "a2"}, [PACKAGE, newer])
+    assert begun(NightState("night-1", "", ended=True, packages=[PACKAGE]), "night-2", {}, [newer]).packages == [newer]
+    assert begun(None, "night-1", {}, [newer]).packages == [newer]
+
+
 def test_a_night_that_came_to_its_end_is_not_gone_on_with(tmp_path: Path) -> None:
     assert to_go_on_with(tmp_path, cut_off(tmp_path, ended=True), IMAGES, 3) == ("", "")
 
@@ -65,6 +93,16 @@ def test_a_file_that_cannot_be_used_is_said(tmp_path: Path, text: str) -> None:
     (tmp_path / "nightly.json").write_text(text)
     state, unusable = last_night(tmp_path)
     assert state is None and f"{tmp_path}/nightly.json cannot be used" in unusable
+
+
+@pytest.mark.parametrize(
+    "field", [{"run": 5}, {"started": None}, {"attempts": "x"}, {"attempts": True}, {"ended": 0}, {"images": []},
+              {"images": {"debian-12": 1}}, {"packages": {}}, {"packages": ["libvirt0"]}],
+)
+def test_a_field_of_another_type_is_said(tmp_path: Path, field: dict[str, Any]) -> None:
+    (tmp_path / "nightly.json").write_text(json.dumps({"schema": 1, "run": "night-1", "started": "", **field}))
+    state, unusable = last_night(tmp_path)
+    assert state is None and f"cannot be used (wrong type of {next(iter(field))})" in unusable
 
 
 def test_a_disk_that_is_nearly_full_is_refused_with_how_much_and_where(tmp_path: Path) -> None:
@@ -104,12 +142,14 @@ def report(green: bool = True, base: str = "n0", counts: Optional[dict[str, int]
         (night(report(), packages=[PACKAGE]), True, False, True),
         (night(report(green=False, counts={"not_obtained": 1})), False, True, False),
         (night(report(green=False, counts={"error": 1})), False, True, False),
+        (night({**report(green=False), "lost": 8}), False, True, False),
+        (night({**report(green=False), "lost": 0}), False, False, False),
         (night(report(), problems=["the mirror is away"]), False, True, False),
         (night(None, problems=["the disk is full"]), False, True, False),
     ],
     ids=[
-        "same", "same-red", "first", "first-red", "failing", "passing", "other", "packages", "not-obtained", "error", "problem",
-        "nothing",
+        "same", "same-red", "first", "first-red", "failing", "passing", "other", "packages", "not-obtained", "error", "lost",
+        "none-lost", "problem", "nothing",
     ],
 )
 def test_what_a_night_came_to(given: Night, changed: bool, failed: bool, green: bool) -> None:

@@ -57,17 +57,54 @@ def last_night(root: Path) -> tuple[Optional[NightState], str]:
         data = json.loads(path.read_bytes())
         if data.pop("schema") != SCHEMA:
             raise ValueError("another schema")
-        return NightState(**data), ""
+        return _checked(NightState(**data)), ""
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return None, f"{path} cannot be used ({error}), so that it is not known what the last night has left"
 
 
+def _checked(state: NightState) -> NightState:
+    """The state itself.
+
+    :raises ValueError: when a field is of another type.
+    """
+    right = {
+        "run": isinstance(state.run, str), "started": isinstance(state.started, str),
+        "attempts": type(state.attempts) is int, "ended": isinstance(state.ended, bool),
+        "images": isinstance(state.images, dict) and all(isinstance(image, str) for image in state.images.values()),
+        "packages": isinstance(state.packages, list) and all(isinstance(package, dict) for package in state.packages),
+    }
+    wrong = [name for name, so in right.items() if not so]
+    if wrong:
+        raise ValueError(f"wrong type of {', '.join(wrong)}")
+    return state
+
+
+def begun(before: Optional[NightState], run: str, images: Mapping[str, str], packages: list[dict[str, str]]) -> NightState:
+    """What a night that works on a run keeps at its beginning.
+
+    :param before: the last night. Of a run that is gone on with the images stay known, also those that this night does not know;
+        packages that were newer for a run that is not at its end are still to be told with whatever run comes next.
+    :param images: by release the id of the image that there is now, as far as they are known; empty for one that was built again
+        and whose id is not known.
+    :param packages: what was newer this night.
+    """
+    known = {name: image for name, image in images.items() if image}
+    state = NightState(run, now_text(), images=known, packages=list(packages))
+    if before and before.run == run:
+        state.attempts = before.attempts + 1
+        state.images = {**before.images, **known}
+    if before and not before.ended:
+        state.packages = [*before.packages, *packages]
+    return state
+
+
 def to_go_on_with(root: Path, state: Optional[NightState], images: Mapping[str, str], attempts: int) -> tuple[str, str]:
     """Whether the last night was cut off and can be gone on with, as far as can be told without a plan.
 
-    :param images: by release the id of the image that there is now; empty when they are not known.
+    :param images: by release the id of the image that there is now, as far as they are known; empty for one that was built again
+        and whose id is not known.
     :param attempts: nights that may work on one run.
     :returns: the name of its run, or an empty one; and then why not, empty where there is nothing to go on with.
     """
@@ -75,8 +112,8 @@ def to_go_on_with(root: Path, state: Optional[NightState], images: Mapping[str, 
         return "", ""
     if state.attempts >= attempts:
         return "", f"run {state.run} was cut off {count(state.attempts, 'time')} and is left as it is"
-    other = sorted(name for name, image in state.images.items() if images.get(name) != image)
-    if images and other:
+    other = sorted(name for name, image in state.images.items() if images.get(name, image) != image)
+    if other:
         return "", f"run {state.run} was cut off and is left as it is: the image of {', '.join(other)} is another one now"
     return state.run, ""
 
@@ -111,7 +148,7 @@ class Night:
     why: str  # why a night that was cut off was not gone on with; empty where there was none
     packages: list[dict[str, str]]
     problems: list[str]  # what the lab could not do, in sentences
-    report: Optional[dict[str, Any]]  # green, summary, line, counts and comparison of migration_report; None without a report
+    report: Optional[dict[str, Any]]  # green, summary, line, counts, lost and comparison; None without a report
 
     @property
     def green(self) -> bool:
@@ -124,7 +161,7 @@ class Night:
         if self.report is None or self.problems:
             return True
         counts = self.report["counts"]
-        return bool(counts.get("error") or counts.get(NOT_OBTAINED))
+        return bool(counts.get("error") or counts.get(NOT_OBTAINED) or self.report.get("lost"))
 
     @property
     def changes(self) -> list[dict[str, Any]]:
