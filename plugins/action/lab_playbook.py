@@ -29,6 +29,7 @@ class ActionModule(ActionBase):
     """Starts ansible-playbook with this one's inventory and extra variables, shows its output, and tells how it ended."""
 
     _requires_connection = False
+    _supports_check_mode = False
     _VALID_ARGS = frozenset(("playbook", "settings", "without", "time_limit"))
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:

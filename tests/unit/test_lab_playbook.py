@@ -29,15 +29,19 @@ def play(tasks: list[dict[str, Any]]) -> str:
 def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Starts a playbook that runs another one with such tasks, and keeps in ``kept`` what was returned."""
 
-    def started(inner: list[dict[str, Any]], time_limit: float = 60, **further: Any) -> subprocess.Popen[str]:
+    def started(
+        inner: list[dict[str, Any]], time_limit: float = 60, options: tuple[str, ...] = (), **further: Any
+    ) -> subprocess.Popen[str]:
         (tmp_path / "inner.yml").write_text(play(inner))
         arguments = {"playbook": str(tmp_path / "inner.yml"), "time_limit": time_limit, **further}
         kept = {"content": "{{ ended | to_json }}", "dest": str(tmp_path / "kept"), "mode": "0600"}
-        outer: list[dict[str, Any]] = [{"lab_playbook": arguments, "register": "ended"}, {"ansible.builtin.copy": kept}]
+        outer: list[dict[str, Any]] = [
+            {"lab_playbook": arguments, "register": "ended"}, {"ansible.builtin.copy": kept, "check_mode": False},
+        ]
         (tmp_path / "outer.yml").write_text(play(outer))
         settings = {**SETTINGS, "given": "by the outer", "nightly_secret": "s3cret", "over": "the outer's"}
         return subprocess.Popen(
-            [*COMMAND, str(tmp_path / "outer.yml"), "-e", json.dumps(settings)], cwd=ROOT, text=True,
+            [*COMMAND, str(tmp_path / "outer.yml"), "-e", json.dumps(settings), *options], cwd=ROOT, text=True,
             env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
 
@@ -60,6 +64,14 @@ def test_a_playbook_gets_the_settings_of_the_other_and_its_output_is_shown(start
     assert "by the outer, its own, no secret" in output
     ended = kept(tmp_path)
     assert (ended["status"], ended["reason"], ended["timed_out"]) == (0, "", False)
+
+
+def test_nothing_is_started_in_check_mode(start: Start, tmp_path: Path) -> None:
+    written = {"content": "here", "dest": str(tmp_path / "inner"), "mode": "0600"}
+    process = start([{"ansible.builtin.copy": written}], options=("--check",))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert kept(tmp_path)["skipped"] is True and not (tmp_path / "inner").exists()
 
 
 def test_a_failure_is_told_and_ends_only_the_playbook_that_has_it(start: Start, tmp_path: Path) -> None:
