@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import ROOT, Lab, Played, cases_of, events_of
 
 # More than a third of the cases, with every method and scenario among them.
@@ -102,9 +103,10 @@ def wrong_ledger(folder: Path) -> Path:
     scenarios = folder / "scenarios"
     shutil.copytree(ROOT / "scenarios", scenarios)
     ledger = scenarios / "deviations.yml"
-    text = ledger.read_text()
-    assert text.count("    protocol: v2\n    target: \">=4.5.0\"\n") == 1
-    ledger.write_text(text.replace("    protocol: v2\n    target: \">=4.5.0\"\n", "    protocol: v3\n    target: \">=4.5.0\"\n"))
+    entries = yaml.safe_load(ledger.read_text())
+    (crash,) = [entry for entry in entries if entry["id"] == "v2-crashes-target"]
+    crash["when"]["protocol"] = "v3"
+    ledger.write_text(yaml.safe_dump(entries))
     return scenarios
 
 
