@@ -46,6 +46,11 @@ class ChangeKind(str, Enum):
     OTHER = "other"
 
     @property
+    def key(self) -> str:
+        """Under which run.json and the module's result have the changes of this kind."""
+        return self.value.replace("-", "_")
+
+    @property
     def words(self) -> str:
         """``2`` of it read ``2 newly failing``."""
         return {
@@ -124,7 +129,7 @@ class Comparison:
 
     def to_data(self) -> dict[str, Any]:
         """The comparison as run.json and the module's result have it."""
-        kinds = {kind.value.replace("-", "_"): [change.to_data() for change in self.of_kind(kind)] for kind in ChangeKind}
+        kinds = {kind.key: [change.to_data() for change in self.of_kind(kind)] for kind in ChangeKind}
         return {"base": self.base, "line": self.line, "differences": self.differences, **kinds}
 
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model import Verdict
+from .comparison import NOT_OBTAINED_TEXT
 from .summary import CombinationResult, Run
-
-NOT_OBTAINED = "not obtained"
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ MARKS = {
         Mark(Verdict.FIXED.value, "X", "x", "a recorded deviation did not come: red, so that the ledger stays true"),
         Mark(Verdict.ERROR.value, "E", "e", "the lab's own fault, which says nothing about libvirt: red"),
         Mark(Verdict.SKIP.value, "S", "s", "was not to be run"),
-        Mark(NOT_OBTAINED, "?", "n", "there is no result: red"),
+        Mark(NOT_OBTAINED_TEXT, "?", "n", "there is no result: red"),
     )
 }
 
@@ -70,7 +69,7 @@ def grid(run: Run) -> list[MethodCases]:
 def mark_of(combination: CombinationResult, case: str) -> Mark:
     """The mark of a case's result; that of ``not obtained`` where there is none."""
     line = combination.results.get(case)
-    return MARKS[line["verdict"] if line else NOT_OBTAINED]
+    return MARKS[line["verdict"] if line else NOT_OBTAINED_TEXT]
 
 
 def address(combination: str, case: str) -> str:

@@ -34,7 +34,6 @@ def machine_versions(run: Run) -> list[VersionRow]:
         found: dict[str, set[str]] = {"old": set(), "new": set()}
         for combination in run.combinations:
             ages = classes(combination.name)
-            # A resumed run has a header for each start, all with the same versions.
             for role in roles:
                 reported = combination.versions.get(role, {})
                 if key in reported:

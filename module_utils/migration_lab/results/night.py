@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Mapping, Optional
 
 from ..model import LabError
+from .comparison import ChangeKind
 from .summary import NOT_OBTAINED, RUN_FILE
 from .whole_file import write_whole
 from .wording import count
@@ -24,7 +25,7 @@ SCHEMA = 1
 GIB = 1024**3
 
 # The kinds of changes in a comparison, as migration_report returns it.
-CHANGES = ("newly_failing", "changed_reason", "newly_passing", "other")
+CHANGES = tuple(kind.key for kind in ChangeKind)
 SHOWN = 40  # changes that a message lists
 
 

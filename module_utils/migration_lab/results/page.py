@@ -11,13 +11,12 @@ import jinja2
 
 from ..model import LabError
 from .case_view import case_views
-from .comparison import Comparison
-from .grid import MARKS, NOT_OBTAINED, Mark, address, grid, mark_of
+from .comparison import NOT_OBTAINED_TEXT, Comparison
+from .grid import MARKS, Mark, address, grid, mark_of
 from .history_view import HistoryView
 from .machine_versions import machine_versions
 from .seen_deviations import seen_deviations
-from .summary import NOT_OBTAINED as NOT_OBTAINED_COUNT
-from .summary import RUN_FILE, Run
+from .summary import NOT_OBTAINED, RUN_FILE, Run
 from .wording import combination_text, count, duration_text, migration_text, one_line
 
 # The template that includes the others.
@@ -67,13 +66,13 @@ def most_serious(counts: Mapping[str, int]) -> Mark:
     :param counts: cases by verdict, as ``CombinationResult.counts`` has them.
     """
     by_word = _by_word(counts)
-    order = ("fail", "fixed", "error", NOT_OBTAINED, "known", "skip", "pass")
-    return MARKS[next((word for word in order if by_word.get(word)), NOT_OBTAINED)]
+    order = ("fail", "fixed", "error", NOT_OBTAINED_TEXT, "known", "skip", "pass")
+    return MARKS[next((word for word in order if by_word.get(word)), NOT_OBTAINED_TEXT)]
 
 
 def _by_word(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by the words of ``MARKS``."""
-    return {NOT_OBTAINED if name == NOT_OBTAINED_COUNT else name: number for name, number in counts.items()}
+    return {NOT_OBTAINED_TEXT if name == NOT_OBTAINED else name: number for name, number in counts.items()}
 
 
 def _duration(run: Run) -> str:
