@@ -27,7 +27,7 @@ matrix: setup ## Run the full matrix: 8 combinations, 96 cases each
 
 watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RESULTS=folder where it is not in results
 	@# After Ctrl-C, which make gets as well, it has nothing more to say.
-	@PYTHONPATH=module_utils python -m migration_lab.results.watch --results '$(RESULTS)' --run '$(RUN)' || \
+	@PYTHONPATH=module_utils python -m migration_lab.progress.watch --results '$(RESULTS)' --run '$(RUN)' || \
 		{ status=$$?; [ $$status = 130 ] || exit $$status; }
 
 test: lint $(VENV)/.browser ## Check the code, then run the unit and integration tests on real daemons

@@ -129,9 +129,9 @@ def bench_full(root: Path) -> dict[str, Any]:
 
 def bench_report(root: Path) -> dict[str, Any]:
     """The page and the picture of a full run in which every case passes, and of one in which every case fails."""
-    from migration_lab.results.page import page_text
-    from migration_lab.results.picture import picture_text
-    from migration_lab.results.summary import read_run
+    from migration_lab.report.page import page_text
+    from migration_lab.report.picture import picture_text
+    from migration_lab.results.run import read_run
     from synthetic_run import CASES, STEPS, SyntheticRun, refused
 
     result = {}
@@ -150,10 +150,10 @@ def bench_report(root: Path) -> dict[str, Any]:
 
 def bench_history(root: Path) -> dict[str, Any]:
     """100 synthetic runs of 768 cases: what a report costs with and without a history of the others, and what queries take."""
-    from migration_lab.results import make_report
-    from migration_lab.results.history_file import HISTORY_FILE, read_history
-    from migration_lab.results.history_text import history_text
-    from migration_lab.results.history_update import plan_update
+    from migration_lab.history.file import HISTORY_FILE, read_history
+    from migration_lab.history.text import history_text
+    from migration_lab.history.update import plan_update
+    from migration_lab.report.report import make_report
     from synthetic_run import CASES, SyntheticRun, wrong_state
 
     folder, templates = root / "history", ROOT / "roles" / "report" / "templates"

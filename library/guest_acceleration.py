@@ -58,8 +58,8 @@ reason:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.acceleration import choose
-from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.lab_host.acceleration import choose
+from ansible.module_utils.migration_lab.model.errors import LabError
 
 
 def main() -> None:

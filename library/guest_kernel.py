@@ -45,7 +45,7 @@ kernels:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.guest import build
+from ansible.module_utils.migration_lab.guest.kernel import build
 
 ARCHITECTURES = ["x86_64", "aarch64"]
 

@@ -95,8 +95,8 @@ ia32:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.lab_host import abilities, missing_packages
-from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.lab_host.abilities import abilities, missing_packages
+from ansible.module_utils.migration_lab.model.errors import LabError
 
 
 def main() -> None:

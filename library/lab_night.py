@@ -119,14 +119,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.model import LabError
-from ansible.module_utils.migration_lab.results.night import (
-    Night,
-    begun,
-    check_space,
-    last_night,
-    to_go_on_with,
-)
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.nightly.night import Night, begun, check_space, last_night, to_go_on_with
 
 
 def main() -> None:

@@ -60,10 +60,11 @@ versions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.case_run import Cell
-from ansible.module_utils.migration_lab.cell_check import check_versions, read_versions
-from ansible.module_utils.migration_lab.machine import CELL_ARGUMENT, Machine
-from ansible.module_utils.migration_lab.model import ROLES, LabError
+from ansible.module_utils.migration_lab.cell.cell import Cell
+from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machine
+from ansible.module_utils.migration_lab.cell.versions import check_versions, read_versions
+from ansible.module_utils.migration_lab.model.case import ROLES
+from ansible.module_utils.migration_lab.model.errors import LabError
 
 
 def main() -> None:

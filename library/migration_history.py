@@ -93,10 +93,11 @@ files:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.model.errors import LabError
 
 try:
-    from ansible.module_utils.migration_lab.results import history_text, plan_update
+    from ansible.module_utils.migration_lab.history.text import history_text
+    from ansible.module_utils.migration_lab.history.update import plan_update
 except ModuleNotFoundError as error:
     MISSING = error.name
 else:

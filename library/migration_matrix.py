@@ -223,11 +223,13 @@ workers:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.case_run import Cell
-from ansible.module_utils.migration_lab.combination_run import Settings, planned_cases, run_combination
-from ansible.module_utils.migration_lab.domain_xml import GuestConfig
-from ansible.module_utils.migration_lab.machine import CELL_ARGUMENT, Machine
-from ansible.module_utils.migration_lab.model import ROLES, LabError, Profile
+from ansible.module_utils.migration_lab.cell.cell import Cell
+from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machine
+from ansible.module_utils.migration_lab.guest.config import GuestConfig
+from ansible.module_utils.migration_lab.model.case import ROLES
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.model.profile import Profile
+from ansible.module_utils.migration_lab.runner.combination import Settings, planned_cases, run_combination
 
 TEXT = {"type": "str", "required": True}
 

@@ -81,8 +81,8 @@ plan:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.model import LabError
-from ansible.module_utils.migration_lab.plan import check_results_root, make_plan, start_run
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.planning.plan import check_results_root, make_plan, start_run
 
 
 def main() -> None:

@@ -47,9 +47,9 @@ recorded:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.model import LabError
-from ansible.module_utils.migration_lab.recorded import record_run
-from ansible.module_utils.migration_lab.results.summary import read_run
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.planning.recorded import record_run
+from ansible.module_utils.migration_lab.results.run import read_run
 
 
 def main() -> None:

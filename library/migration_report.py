@@ -357,10 +357,11 @@ files:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.migration_lab.model import LabError
+from ansible.module_utils.migration_lab.model.errors import LabError
 
 try:
-    from ansible.module_utils.migration_lab.results import make_report, run_of
+    from ansible.module_utils.migration_lab.report.report import make_report
+    from ansible.module_utils.migration_lab.results.run_folders import run_of
 except ModuleNotFoundError as error:
     MISSING = error.name
 else:

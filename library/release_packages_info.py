@@ -66,8 +66,8 @@ newer:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.model import LabError
-from ansible.module_utils.migration_lab.release_packages import ask
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.releases.packages import ask
 
 
 def main() -> None:

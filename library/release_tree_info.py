@@ -61,8 +61,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.model import LabError
-from ansible.module_utils.migration_lab.release_tree import inspect_tree
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.releases.overlay import inspect_tree
 
 
 def main() -> None:

@@ -121,8 +121,8 @@ undelivered:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.model import LabError
-from ansible.module_utils.migration_lab.results.notification import (
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.nightly.notification import (
     Retry,
     check_webhook,
     deliver,

@@ -67,8 +67,8 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.model import LabError
-from ansible.module_utils.migration_lab.results.retention import choose, find_runs, remove_run
+from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.nightly.retention import choose, find_runs, remove_run
 
 
 def main() -> None:

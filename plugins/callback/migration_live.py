@@ -31,10 +31,10 @@ from ansible.utils.display import Display
 # Modules get the lab's package from Ansible; a callback has to find it itself.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
 
-from migration_lab.model import LabError
+from migration_lab.model.errors import LabError
 
 if TYPE_CHECKING:
-    from migration_lab.results.progress import RunFollower
+    from migration_lab.progress.follower import RunFollower
 
 DISPLAY = Display()
 INTERVAL = 1.0  # seconds between two looks at the journals
@@ -74,7 +74,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         if self._folder and self._show is None and task.action == "migration_matrix":
-            from migration_lab.results.progress import RunFollower
+            from migration_lab.progress.follower import RunFollower
 
             self._show = Show(RunFollower(self._folder, since=self._started))
 
@@ -94,7 +94,7 @@ def _table_wanted() -> bool:
     """Whether there is a terminal for a table; what draws it is loaded only then, which takes a moment."""
     if not sys.stdout.isatty():
         return False
-    from migration_lab.results.live import table_wanted
+    from migration_lab.progress.live import table_wanted
 
     return table_wanted(sys.stdout, os.environ)
 
@@ -107,7 +107,7 @@ class Show:
     """
 
     def __init__(self, follower: RunFollower) -> None:
-        from migration_lab.results.live import LiveTable
+        from migration_lab.progress.live import LiveTable
 
         self._follower = follower
         self._table = LiveTable(DISPLAY._lock)

@@ -135,7 +135,7 @@ def test_a_killed_run_loses_no_case_and_is_resumed(lab: Lab) -> None:
 
 def cases_of_whole_lines(journal: Path) -> list[dict]:
     """Case lines, the torn line of a killed run passed over as the lab's reader does it."""
-    from migration_lab.journal import read_journal
+    from migration_lab.journal.journal import read_journal
 
     return read_journal(journal).attempts
 

@@ -27,7 +27,7 @@ MATRIX = f"""\
 import json, sys, time
 from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
-sys.path[:0] = [{str(ROOT / "tests/unit")!r}, {str(ROOT / "module_utils")!r}]
+sys.path[:0] = [{str(ROOT / "tests/fakes")!r}, {str(ROOT / "module_utils")!r}]
 from synthetic_run import CASES, SyntheticRun
 module = AnsibleModule({{
     "folder": {{"type": "path"}}, "combination": {{"type": "str"}}, "owner": {{"type": "int"}}, "broken": {{"type": "bool"}},

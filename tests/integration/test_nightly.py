@@ -17,9 +17,9 @@ import pytest
 from conftest import Lab, kill_all, wait_for, wait_for_cases
 from test_provision import catalogue
 
-from migration_lab.catalogue import release_id
-from migration_lab.journal import read_journal
-from migration_lab.release_packages import STATUS, installed_packages
+from migration_lab.journal.journal import read_journal
+from migration_lab.releases.packages import STATUS, installed_packages
+from migration_lab.releases.recipe import release_id
 
 RELEASE = "nightly-12"
 AGED = "libvirt-daemon"

@@ -15,10 +15,10 @@ from conftest import ROOT
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from migration_lab.combinations import COMBINATIONS
-from migration_lab.results import make_report
-from migration_lab.results.page import page_text
-from migration_lab.results.summary import read_run
+from migration_lab.model.combination import COMBINATIONS
+from migration_lab.report.page import page_text
+from migration_lab.report.report import make_report
+from migration_lab.results.run import read_run
 from synthetic_page import COMPARISON, FAILED, LOG, every_verdict, history
 from synthetic_run import CASES, SyntheticRun
 

@@ -19,8 +19,8 @@ import pytest
 from conftest import INVENTORY, PLAYBOOK, ROOT, Lab, Played, machine
 from test_provision import catalogue
 
-from migration_lab import inspector
-from migration_lab.agent_process import AgentProcess
+from migration_lab.cell import inspector
+from migration_lab.cell.agent_process import AgentProcess
 
 BUILD = Path("/var/lib/migration-lab/build")
 PREFIX = "/opt/libvirt-9.0.0"

@@ -17,7 +17,7 @@ from pseudo_terminal import PseudoTerminal, environment
 from synthetic_run import CASES, SyntheticRun, wrong_state
 
 TWELVE = CASES[:12]
-WATCH = [sys.executable, "-m", "migration_lab.results.watch"]
+WATCH = [sys.executable, "-m", "migration_lab.progress.watch"]
 ENVIRONMENT = environment(TERM="xterm-256color", PYTHONPATH="module_utils")
 
 

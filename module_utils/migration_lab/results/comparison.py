@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, Iterator, Optional
 
-from ..combinations import COMBINATIONS, classes
-from ..model import RED_VERDICTS, ROLES, Verdict
-from .summary import CombinationResult, Run, rule
+from ..model.case import ROLES
+from ..model.combination import COMBINATIONS, classes
+from ..model.verdict import RED_VERDICTS, Verdict
+from .run import CombinationResult, Run, rule
 from .wording import count, one_line
 
 # What a case, or a combination, without a result has in place of a verdict.

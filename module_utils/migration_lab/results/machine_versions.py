@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..combinations import classes
-from .summary import Run
+from ..model.combination import classes
+from .run import Run
 
 # What is told, by the words for it: the roles whose machines are asked, and the key of their answer.
 _ASKED = {

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional
 
-from ..model import LabError
+from ..model.errors import LabError
 from .comparison import compare
-from .summary import JOURNAL_FILE, NOT_OBTAINED_FILE, RUN_FILE, Run, read_run, read_run_file
+from .run import JOURNAL_FILE, NOT_OBTAINED_FILE, RUN_FILE, Run, read_run, read_run_file
 
 # How many runs a sentence names.
 _NAMED = 5

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from ..model import Verdict
-from .summary import Run
+from ..model.verdict import Verdict
+from .run import Run
 from .wording import conditions_text, effect_text
 
 # What a deviation that is expected can come to.

@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, Mapping, Optional, Sequence
 
-from ..combinations import COMBINATIONS, classes
-from ..model import ROLES
+from ..model.case import ROLES
+from ..model.combination import COMBINATIONS, classes
 
 
 def one_line(text: Any) -> str:

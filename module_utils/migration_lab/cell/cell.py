@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cell: three machines that migrate among themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping
+from urllib.parse import urlsplit
+
+from .machine import Machine
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Three machines that can migrate among themselves.
+
+    ``tapped``: by path (``client-source``, ``client-target``, ``source-target``) the address and port at which the tap
+    takes its connections; a path that is not there is direct.
+    """
+
+    client: Machine
+    source: Machine
+    target: Machine
+    tapped: Mapping[str, str] = field(default_factory=dict)
+
+    def uri(self, path: str) -> str:
+        """Where a daemon answers those that come by a path."""
+        machine: Machine = getattr(self, path.partition("-")[2])
+        if path not in self.tapped:
+            return machine.uri
+        return urlsplit(machine.uri)._replace(netloc=self.tapped[path]).geturl()

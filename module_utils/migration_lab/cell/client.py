@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent on the client machine, with its connections to both daemons."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from ..model.errors import LabError
+from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .cell import Cell
+
+# What keeps a case from being carried out.
+FAILURES = (CallError, CallTimeout, AgentDied, LabError)
+
+
+# Seconds for calls that no migration is waited for in.
+OPEN_LIMIT = 15.0
+
+
+CLEAN_LIMIT = 30.0
+
+
+# Seconds for a call on a daemon whose peer has just died: it may be stuck with the guest's job for 30 s (seen with 0.9.1), and
+# starting it anew is quicker.
+STUCK_LIMIT = 4.0
+
+
+class DaemonSilent(LabError):
+    """A daemon does not answer an agent that is well."""
+
+
+class ClientAgent:
+    """An agent with its connections to both daemons, replaced when it has died, hung, or lost a daemon."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._agent: Optional[AgentProcess] = None
+        self.replaced = 0
+        self._retired_seconds = 0.0
+
+    @property
+    def call_seconds(self) -> float:
+        """Seconds spent inside libvirt calls so far."""
+        return self._retired_seconds + (self._agent.call_seconds if self._agent else 0.0)
+
+    def agent(self) -> AgentProcess:
+        """The agent, made anew if there is none alive.
+
+        :raises DaemonSilent: when a daemon does not answer.
+        :raises LabError: when the agent cannot start.
+        """
+        if self._agent is not None and not self._agent.alive:
+            self.drop()
+        if self._agent is None:
+            client = self._cell.client
+            agent = AgentProcess(client.exec, client.python)
+            try:
+                agent.call("hello", OPEN_LIMIT)
+                for name in ("source", "target"):
+                    try:
+                        agent.call("open", OPEN_LIMIT, connection=name, uri=self._cell.uri(f"client-{name}"))
+                    except (CallError, CallTimeout) as error:
+                        raise DaemonSilent(f"the agent on {client.name} could not connect to the {name}: {error}") from error
+            except (CallError, CallTimeout, AgentDied) as error:
+                agent.close()
+                raise LabError(f"machine {client.name}: no agent answers ({error})") from error
+            except LabError:
+                agent.close()
+                raise
+            self._agent = agent
+        return self._agent
+
+    def drop(self) -> None:
+        """End the agent; the next use makes a new one."""
+        if self._agent is not None:
+            self._retired_seconds += self._agent.call_seconds
+            self._agent.close()
+            self._agent = None
+            self.replaced += 1

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inspector: looks at a machine's QEMU processes and at what domains leave behind, without asking libvirt.
+
+One file, standard library only, in the syntax that Python 2.6 and 3.13 share.  It runs as root on source and target, and
+speaks as the agent does (agent.py): one JSON request a line on standard input, one JSON answer a line on standard output.
+
+    {"call": "status", "limit": 10, "name": "mlab-noo-001", "memory_mib": 16, "status_offset": 2097152}
+    {"ok": true, "result": {"found": true, "ready": true, "counter": 57, "pid": 4711}, "seconds": 0.001}
+    {"ok": false, "error": {"code": null, "domain": null, "message": "..."}, "seconds": 0.001}
+
+``limit`` is in seconds: an inspector whose call takes longer ends itself.
+
+Guest memory is read from the QEMU process, /proc/<pid>/mem, so that it can be read whatever state libvirt is in.  Where in
+the process the guest's RAM lies is found by its content: the magic of the status page (guest/__init__.py).  RAM without a
+magic cannot be told from any other memory: a guest that has not begun to count, and a target's that has not received
+the page, are "not ready".  A target that is receiving memory gets the source's counter, again and again: that a counter moves
+says that a guest runs only when no migration of it is under way.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import signal
+import struct
+import sys
+import time
+
+MAGIC = b"MIGRLAB1"
+STATUS_SIZE = 16  # magic and 64-bit counter
+
+PAGE = 4096
+# QEMU places RAM at a multiple of this, or at the start of a mapping (util/mmap-alloc.c, util/oslib-posix.c); an old one
+# without KVM wherever malloc() has it, which can be at any page of a mapping.
+RAM_ALIGNMENT = 2 * 1024 * 1024
+# A mapping that is greater than the RAM by more is not searched page by page: that would take longer than it is worth.
+SEARCHED = 16 * 1024 * 1024
+
+PIECE = 1024 * 1024  # bytes of guest memory read at once
+
+# Where libvirt's QEMU driver keeps what belongs to a domain.  Logs and caches stay: they are not left behind by mistake.
+DIRECTORIES = ("run/libvirt/qemu", "var/run/libvirt/qemu", "var/lib/libvirt/qemu", "etc/libvirt/qemu")
+# libvirt shortens a domain's name to so many characters where it makes a path of it: domain-<id>-<name>, or <id>-<name>
+# (VIR_DOMAIN_SHORT_NAME_MAX, virDomainDefGetShortName).
+SHORT_NAME = 20
+
+
+class QemuInspector(object):
+    """Answers requests. Every public method is a call; its keyword arguments are the request's fields.
+
+    Common fields: ``memory_mib`` is the size of the guest's RAM in MiB, and offsets are in bytes from the RAM's start.
+    """
+
+    def __init__(self, proc="/proc", root="/"):
+        self._proc = proc
+        self._root = root
+        self._ram = {}  # process number: where the guest's RAM was last found
+
+    def guests(self, prefix):
+        """QEMU processes whose domain's name starts with a prefix."""
+        return [{"name": name, "pid": pid} for pid, name in self._processes() if name.startswith(prefix)]
+
+    def status(self, name, memory_mib, status_offset):
+        """A domain's process, whether its guest's status page is there, and the counter.
+
+        Of two processes of that name the one whose guest is ready is shown; ``copies`` shows both.
+        """
+        pids = self._pids(name)
+        for pid in pids:
+            counter = self._counter(pid, memory_mib, status_offset)
+            if counter is not None:
+                return {"found": True, "ready": True, "counter": counter, "pid": pid}
+        return {"found": bool(pids), "ready": False, "counter": None, "pid": pids and pids[0] or None}
+
+    def digest(self, name, memory_mib, status_offset, address_offset, size):
+        """SHA-1 of a part of the guest's memory; null when the guest is not ready, or gone before all was read."""
+        for pid in self._pids(name):
+            memory = Memory(self._proc, pid)
+            try:
+                ram = self._locate(memory, pid, memory_mib, status_offset)
+                if ram is not None:
+                    return {"digest": memory.digest(ram + address_offset, size), "pid": pid}
+            finally:
+                memory.close()
+        return {"digest": None, "pid": None}
+
+    def copies(self, names, memory_mib, status_offset, seconds):
+        """All processes of each domain, and how far their counters came in some seconds; domains without one are left out.
+
+        ``counter`` and ``moved`` are null where the guest is not ready.
+        """
+        wanted = set(names)
+        before = [
+            (pid, name, self._counter(pid, memory_mib, status_offset)) for pid, name in self._processes() if name in wanted
+        ]
+        if before:
+            time.sleep(seconds)
+        there = set(self._processes())
+        found = []
+        for pid, name, first in before:
+            if (pid, name) in there:
+                counter = self._counter(pid, memory_mib, status_offset)
+                moved = None
+                if counter is not None and first is not None:
+                    moved = counter - first
+                found.append((name, {"pid": pid, "counter": counter, "moved": moved}))
+        return dict([(name, [copy for of, copy in found if of == name]) for name, _ in found])
+
+    def leftovers(self, prefix=None, name=None):
+        """What there is of domains whose name starts with a prefix, or of the one domain of a name.
+
+        Lines such as "process 123 mlab-noo-001", "file /run/libvirt/qemu/mlab-noo-001.xml" (sockets and links too) and
+        "directory /var/lib/libvirt/qemu/domain-3-mlab-noo-001".
+        """
+        if name is not None:
+            running = [(pid, found) for pid, found in self._processes() if found == name]
+            is_left = path_pattern(name, r"(?![A-Za-z0-9-])", name[:SHORT_NAME])
+        else:
+            running = [(pid, found) for pid, found in self._processes() if found.startswith(prefix)]
+            is_left = path_pattern(prefix, "", prefix[:SHORT_NAME])
+        left = ["process %d %s" % each for each in running]
+        # One of run and var/run is a link to the other.
+        for directory in sorted(set([os.path.realpath(os.path.join(self._root, each)) for each in DIRECTORIES])):
+            for path, inside, files in os.walk(directory):
+                left.extend(["file " + os.path.join(path, each) for each in sorted(files) if is_left.search(each)])
+                whole = sorted([each for each in inside if is_left.search(each)])
+                left.extend(["directory " + os.path.join(path, each) for each in whole])
+                inside[:] = [each for each in inside if each not in whole]  # what is in it needs no line of its own
+        return left
+
+    def _pids(self, name):
+        return [pid for pid, found in self._processes() if found == name]
+
+    def _processes(self):
+        """Process number and domain name of every QEMU process; a zombie has no command line any more."""
+        found = []
+        for entry in os.listdir(self._proc):
+            if entry.isdigit():
+                name = domain_name(read_file(os.path.join(self._proc, entry, "cmdline")))
+                if name is not None:
+                    found.append((int(entry), name))
+        return sorted(found)
+
+    def _counter(self, pid, memory_mib, status_offset):
+        """The guest's counter, None when the guest is not ready."""
+        memory = Memory(self._proc, pid)
+        try:
+            ram = self._locate(memory, pid, memory_mib, status_offset)
+            if ram is None:
+                return None
+            return counter_in(memory.read(ram + status_offset, STATUS_SIZE))
+        finally:
+            memory.close()
+
+    def _locate(self, memory, pid, memory_mib, status_offset):
+        """Address of the guest's RAM in the process, None when the guest is not ready."""
+        known = self._ram.get(pid)
+        if known is not None and memory.has_magic(known + status_offset):
+            return known
+        self._ram.pop(pid, None)
+        mappings = writable_mappings(read_file(os.path.join(self._proc, str(pid), "maps")))
+        for address in possible_addresses(mappings, memory_mib * 1024 * 1024):
+            if memory.has_magic(address + status_offset):
+                self._ram[pid] = address
+                return address
+        return None
+
+
+class Memory(object):
+    """The memory of a process, by its own addresses. A process that has gone has none."""
+
+    def __init__(self, proc, pid):
+        self._descriptor = open_file(os.path.join(proc, str(pid), "mem"))
+
+    def read(self, address, size):
+        """Bytes at an address; fewer than asked for where no memory is."""
+        if self._descriptor is None:
+            return b""
+        pieces = []
+        try:
+            os.lseek(self._descriptor, address, os.SEEK_SET)
+            while size:
+                piece = os.read(self._descriptor, min(size, PIECE))
+                if not piece:
+                    break
+                pieces.append(piece)
+                size -= len(piece)
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EFAULT, errno.ESRCH):
+                raise
+        return b"".join(pieces)
+
+    def has_magic(self, address):
+        """Whether a status page begins at this address."""
+        return self.read(address, len(MAGIC)) == MAGIC
+
+    def digest(self, address, size):
+        """SHA-1 of so many bytes, as hexadecimal digits; None when not all of them are there."""
+        digest = hashlib.sha1()
+        for begin in range(address, address + size, PIECE):
+            wanted = min(PIECE, address + size - begin)
+            piece = self.read(begin, wanted)
+            if len(piece) < wanted:
+                return None
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def close(self):
+        """Let go of the process."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def counter_in(status):
+    """The counter in the bytes of a status page, None when the page is not whole or not one."""
+    if len(status) < STATUS_SIZE or not status.startswith(MAGIC):
+        return None
+    return struct.unpack("<Q", status[len(MAGIC):STATUS_SIZE])[0]
+
+
+def domain_name(command_line):
+    """The domain that a command line, as /proc shows it, runs in QEMU; None for any other program.
+
+    libvirt writes ``-name NAME`` (0.8), ``-name NAME,process=...`` or ``-name guest=NAME,debug-threads=on`` (2.0).
+    """
+    arguments = command_line.decode("utf-8", "replace").split("\0")
+    program = os.path.basename(arguments[0])
+    if not program.startswith("qemu-system-") and program not in ("qemu", "qemu-kvm", "kvm"):
+        return None
+    if "-name" not in arguments[:-1]:
+        return None  # libvirt asks such a process for capabilities
+    fields = arguments[arguments.index("-name") + 1].split(",")
+    for field in fields:
+        if field.startswith("guest="):
+            return field[len("guest="):]
+    return fields[0] or None
+
+
+def writable_mappings(maps):
+    """Begin and end of the mappings in a /proc/<pid>/maps that can be a guest's RAM: written to, not executed."""
+    found = []
+    for line in maps.decode("utf-8", "replace").splitlines():
+        addresses, permissions = line.split()[:2]
+        if permissions.startswith("rw-"):
+            begin, end = addresses.split("-")
+            found.append((int(begin, 16), int(end, 16)))
+    return found
+
+
+def possible_addresses(mappings, size):
+    """Addresses at which RAM of a size may begin, the likely ones first."""
+    large = [(begin, end) for begin, end in mappings if end - begin >= size]
+    for begin, end in large:
+        yield begin
+        for address in range(begin - begin % RAM_ALIGNMENT + RAM_ALIGNMENT, end - size + 1, RAM_ALIGNMENT):
+            yield address
+    for begin, end in large:
+        if end - begin - size <= SEARCHED:
+            for address in range(begin, end - size + 1, PAGE):
+                if address != begin and address % RAM_ALIGNMENT:
+                    yield address
+
+
+def path_pattern(name, after, short):
+    """What a file's name matches that belongs to a domain: the name as a whole word, or shortened after the domain's id."""
+    return re.compile(r"(?<![A-Za-z0-9])%s%s|^(domain-)?[0-9]+-%s$" % (re.escape(name), after, re.escape(short)))
+
+
+def open_file(path):
+    """A descriptor to read from, None when the process that the path is about has gone."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESRCH):
+            raise
+        return None
+
+
+def read_file(path):
+    """All bytes of a file of /proc; none when its process has gone."""
+    descriptor = open_file(path)
+    if descriptor is None:
+        return b""
+    pieces = [b""]
+    try:
+        while True:
+            piece = os.read(descriptor, 65536)
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+    except OSError as error:
+        if error.errno != errno.ESRCH:
+            raise
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def answer(inspector, request):
+    """Carry out one request and return the answer."""
+    fields = dict([(str(key), value) for key, value in request.items()])
+    call = getattr(inspector, fields.pop("call"))
+    started = time.time()
+    signal.alarm(fields.pop("limit"))
+    try:
+        result = call(**fields)
+    except Exception as error:
+        message = "%s: %s" % (type(error).__name__, error)
+        return {"ok": False, "error": {"code": None, "domain": None, "message": message}, "seconds": time.time() - started}
+    finally:
+        signal.alarm(0)
+    return {"ok": True, "result": result, "seconds": time.time() - started}
+
+
+def serve():
+    """Answer requests until standard input ends."""
+    inspector = QemuInspector()
+    while True:
+        line = sys.stdin.readline()
+        if not line:
+            return
+        sys.stdout.write(json.dumps(answer(inspector, json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()

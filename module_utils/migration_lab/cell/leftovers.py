@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Domains that an earlier run has left on a cell: found, and removed when that is asked for."""
+
+from __future__ import annotations
+
+from ..model.errors import LabError
+from ..suites.migration.procedure import CaseRunner
+from .agent_process import AgentDied, CallError, CallTimeout
+from .cell import Cell
+from .client import CLEAN_LIMIT, ClientAgent
+
+
+def find_leftovers(cell: Cell, prefix: str) -> list[str]:
+    """Names of the lab's domains that are on source or target though no run is active.
+
+    :raises LabError: when a daemon does not answer.
+    """
+    connection = ClientAgent(cell)
+    try:
+        found: set[str] = set()
+        for side in ("source", "target"):
+            names = connection.agent().call("domains", CLEAN_LIMIT, connection=side)["names"]
+            found.update(name for name in names if name.startswith(prefix))
+        return sorted(found)
+    except (CallError, CallTimeout, AgentDied) as error:
+        raise LabError(f"the daemons could not be asked for left-over domains: {error}") from error
+    finally:
+        connection.drop()
+
+
+def remove_leftovers(cell: Cell, runner: CaseRunner, names: list[str]) -> None:
+    """Remove the lab's domains of those names; where one stays, its daemon may be stuck with it, and is started anew once.
+
+    :raises LabError: when one cannot be removed.
+    """
+    left = _remove(cell, runner, names)
+    if left:
+        for machine in (cell.source, cell.target):
+            machine.restart_daemon()
+        left = _remove(cell, runner, names)
+    if left:
+        raise LabError(f"left-over domains could not be removed: {'; '.join(left)}; re-provision the combination")
+
+
+def _remove(cell: Cell, runner: CaseRunner, names: list[str]) -> list[str]:
+    """Remove domains, and return what is left of them, in words."""
+    connection = ClientAgent(cell)
+    try:
+        return [text for name in names for text in runner.clean_domain(name, connection)]
+    except (CallError, CallTimeout, AgentDied) as error:
+        return [str(error)]
+    finally:
+        connection.drop()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A machine of a cell as the matrix sees it: a prefix that runs commands there, a URI, and its daemon's controls."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional, Sequence
+
+from ..model.case import ROLES
+from ..model.errors import LabError
+
+# The modules' argument for the machines of a cell, by role; the fields are those of Machine.
+_MACHINE_ARGUMENT = {
+    "type": "dict",
+    "required": True,
+    "options": {
+        "name": {"type": "str", "required": True},
+        "exec": {"type": "list", "elements": "str", "required": True},
+        "python": {"type": "str", "required": True},
+        "uri": {"type": "str"},
+        "daemon": {"type": "list", "elements": "str"},
+        "log": {"type": "str"},
+        "address": {"type": "str"},
+        "namespace": {"type": "list", "elements": "str"},
+    },
+}
+CELL_ARGUMENT = {"type": "dict", "required": True, "options": dict.fromkeys(ROLES, _MACHINE_ARGUMENT)}
+
+# A digest of dpkg's list, on machines that have one: libvirt's own number is the same in all packages of one release.
+SYSTEM = "uname -r; if [ -e /var/lib/dpkg/status ]; then sha256sum </var/lib/dpkg/status; else echo; fi"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine.
+
+    ``exec`` runs a command on it (``podman exec -i a-source``), ``python`` is its interpreter with a libvirt binding.
+    A client has no daemon, so the rest is empty there: ``uri`` is where the daemon answers, for the client and for the
+    other daemon alike; ``daemon`` is the command that takes ``restart`` and ``status`` (both print the daemon's process
+    number, or nothing); ``log`` is the daemon's log file on the machine.  ``address`` is the machine's in the cell's network.
+    ``namespace`` is a command on the lab host that prints the path of the machine's network namespace, where it has one of
+    its own: the tap works there.
+    """
+
+    name: str
+    exec: tuple[str, ...]
+    python: str
+    uri: str = ""
+    daemon: tuple[str, ...] = ()
+    log: str = ""
+    address: str = ""
+    namespace: tuple[str, ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Machine:
+        """Make a machine from a module's argument."""
+        return cls(
+            name=data["name"],
+            exec=tuple(data["exec"]),
+            python=data["python"],
+            uri=data.get("uri") or "",
+            daemon=tuple(data.get("daemon") or ()),
+            log=data.get("log") or "",
+            address=data.get("address") or "",
+            namespace=tuple(data.get("namespace") or ()),
+        )
+
+    def run(self, *command: str, timeout: float = 30) -> bytes:
+        """Run a command on the machine and return its standard output.
+
+        :raises LabError: when it cannot be run, fails, or takes longer than ``timeout`` seconds.
+        """
+        return _run(self.name, [*self.exec, *command], timeout, shown=command)
+
+    def network_namespace(self) -> Optional[str]:
+        """Path of the machine's network namespace on the lab host; None when it has none of its own there.
+
+        :raises LabError: when it cannot be found out.
+        """
+        if not self.namespace:
+            return None
+        path = _run(self.name, self.namespace, timeout=30).decode().strip()
+        if not path:
+            raise LabError(f"machine {self.name} has no network namespace: it does not run; provision the combination again")
+        return path
+
+    def system(self) -> dict[str, str]:
+        """What the machine runs on and is made of.
+
+        :returns: ``kernel``, its release, which containers have from their lab host, and where dpkg installs the packages
+            ``packages``, a digest of all that are installed and their versions.
+        :raises LabError: when it does not say.
+        """
+        kernel, packages = self.run("sh", "-c", SYSTEM).decode(errors="replace").splitlines()
+        return {"kernel": kernel, **({"packages": packages[:12]} if packages else {})}
+
+    def daemon_process(self) -> Optional[int]:
+        """The daemon's process number, or None when it does not run."""
+        text = self.run(*self.daemon, "status").strip()
+        return int(text) if text else None
+
+    def restart_daemon(self) -> int:
+        """Start the daemon, ending one that still runs, and return its process number.
+
+        :raises LabError: when it does not come up.
+        """
+        text = self.run(*self.daemon, "restart").strip()
+        if not text:
+            raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
+        return int(text)
+
+    def crash_since(self, seconds: float) -> str:
+        """What the machine's kernel has logged of daemons that crashed in the last so many seconds: address, library, offset.
+
+        :raises LabError: when the kernel's log cannot be read.
+        """
+        uptime, _, log = self.run("sh", "-c", "cat /proc/uptime; dmesg").decode(errors="replace").partition("\n")
+        since = float(uptime.split()[0]) - seconds
+        stamped = ((re.match(r"\[ *(\d+\.\d+)\]", line), line) for line in log.splitlines())
+        return "".join(f"{line}\n" for match, line in stamped if match and float(match[1]) >= since and "libvirtd[" in line)
+
+    def log_size(self) -> int:
+        """Size of the daemon's log in bytes."""
+        return int(self.run("wc", "-c", self.log).split()[0])
+
+    def log_since(self, offset: int) -> bytes:
+        """The daemon's log from a byte offset on."""
+        return self.run("tail", "-c", f"+{offset + 1}", self.log)
+
+
+def _run(machine: str, argv: Sequence[str], timeout: float, shown: Sequence[str] = ()) -> bytes:
+    """Run a command and return its standard output; in errors it is ``shown`` without its exec prefix."""
+    text = " ".join(shown or argv)
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LabError(f"machine {machine}: '{text}' could not be run: {error}") from error
+    if done.returncode:
+        detail = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
+        raise LabError(f"machine {machine}: '{text}' failed: {detail}")
+    return done.stdout

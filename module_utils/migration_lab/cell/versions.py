@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the machines of a cell are: versions that they report themselves, against what the combination asks for."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Mapping
+
+from ..model.case import ROLES
+from ..model.errors import LabError
+from ..model.version import format_version, parse_version
+from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .cell import Cell
+from .client import OPEN_LIMIT
+
+
+def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "") -> dict[str, dict[str, str]]:
+    """Ask the client library and both daemons for their versions, through an agent on the client machine.
+
+    :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
+    :param arch: architecture of guests whose ``machine_type`` both hypervisors must know; empty to leave that out.
+    :returns: by role: ``libvirt``, ``kernel`` and ``packages`` (``Machine.system``), and ``python`` for the client,
+        ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
+    :raises LabError: naming the machine that does not answer, or does not know the machine type.
+    """
+    deadline = time.monotonic() + wait
+    agent = AgentProcess(cell.client.exec, cell.client.python)
+    try:
+        try:
+            hello = agent.call("hello", OPEN_LIMIT)
+        except (CallError, CallTimeout, AgentDied) as error:
+            raise LabError(
+                f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding"
+            ) from error
+        versions = {
+            "client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"], **cell.client.system()},
+        }
+        for role, machine in (("source", cell.source), ("target", cell.target)):
+            opened = _open(agent, role, machine.name, machine.uri, deadline)
+            qemu = agent.call("hypervisor", 60, connection=role)["hypervisor"]
+            versions[role] = {
+                "libvirt": format_version(opened["libvirt"]),
+                "hypervisor": format_version(qemu),
+                "hostname": opened["hostname"],
+                **machine.system(),
+            }
+            if arch:
+                _check_machine_type(agent, role, machine.name, arch, machine_type)
+        return versions
+    except (CallError, CallTimeout, AgentDied) as error:
+        raise LabError(f"the daemons did not tell their versions: {error}") from error
+    finally:
+        agent.close()
+
+
+def _open(agent: AgentProcess, role: str, name: str, uri: str, deadline: float) -> dict[str, Any]:
+    while True:
+        try:
+            answer: dict[str, Any] = agent.call("open", max(1.0, deadline - time.monotonic()), connection=role, uri=uri)
+            return answer
+        except (CallTimeout, AgentDied) as error:
+            raise LabError(f"machine {name}: the daemon does not answer at {uri} ({error}); look at its log") from error
+        except CallError as error:
+            if time.monotonic() >= deadline:
+                raise LabError(f"machine {name}: the daemon does not answer at {uri} ({error}); look at its log") from error
+            time.sleep(0.1)
+
+
+def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[str, Mapping[str, str]], boundary: str) -> None:
+    """Compare reported versions with the releases and classes that were asked for.
+
+    :param expected: by role: ``release``, ``libvirt`` (its version), ``class`` (old or new) and, where the tap presents the
+        machine as an older one, ``ceiling`` (that version).
+    :param boundary: the version that old is below and new is not.
+    :raises LabError: naming every machine that is not what was asked for.
+    """
+    wrong = []
+    for role in ROLES:
+        seen, asked = versions[role]["libvirt"], expected[role]
+        is_new = parse_version(asked.get("ceiling") or seen) >= parse_version(boundary)
+        if seen != asked["libvirt"]:
+            wrong.append(f"the {role} reports libvirt {seen}, release {asked['release']} should be {asked['libvirt']}")
+        elif is_new != (asked["class"] == "new"):
+            wrong.append(f"the {role} reports libvirt {seen}, which is not {asked['class']} at the boundary {boundary}")
+    if wrong:
+        raise LabError("; ".join(wrong) + "; rebuild the release's image, or correct the catalogue")
+
+
+def _check_machine_type(agent: AgentProcess, role: str, name: str, arch: str, machine_type: str) -> None:
+    xml = agent.call("capabilities", 60, connection=role)["xml"]
+    if machine_type not in _machine_types(xml, arch):
+        raise LabError(
+            f"machine {name}: its QEMU knows no machine type '{machine_type}' for {arch}; "
+            "set guest_machine to one that both QEMUs of the pair know"
+        )
+
+
+def _machine_types(capabilities: str, arch: str) -> set[str]:
+    """Machine types of an architecture in a capabilities document."""
+    guests = re.findall(r"<guest>.*?</guest>", capabilities, re.S)
+    chosen = [guest for guest in guests if f"<arch name='{arch}'" in guest]
+    return {name for guest in chosen for name in re.findall(r"<machine[^>]*>([^<]+)</machine>", guest)}

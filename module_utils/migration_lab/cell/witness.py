@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The witness: sees the guests from outside libvirt, through an inspector on each daemon's machine.
+
+Whether a guest runs, once, with its memory whole, is asked of the QEMU processes themselves: their counter and the pattern
+in their memory (guest/).  libvirt's own memoryPeek cannot be called through the Python bindings of 2011, and would not tell
+two copies of a guest apart.  An inspector (inspector.py) is shared by all workers; its calls take milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Optional
+
+from ..guest.config import GuestConfig
+from ..guest.kernel import build, pattern_digest
+from ..judging.observation import Copy
+from ..model.errors import LabError
+from . import inspector as inspector_source
+from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .machine import Machine
+
+# Seconds for a call of an inspector, none of which waits for anything.
+CALL_LIMIT = 20.0
+# Seconds between two looks at a guest that is waited for.
+PAUSE = 0.01
+# A guest is waited for until it has counted this far, so that one that starts anew is told from one that went on.
+COUNTING_FROM = 3
+# Seconds for which a guest is watched that should stand still: five of its ticks.
+WATCH = 0.05
+# Seconds within which a guest that should run must be seen counting; the lab host may be busy.
+COUNT_LIMIT = 5.0
+# Seconds that a process or file of a destroyed guest may still be there: 0.9.x answers before QEMU has ended.
+LEFTOVER_LIMIT = 2.0
+
+
+class InspectorProxy:
+    """An inspector on a machine, started when it is first asked and again after it has died. Safe for several threads."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._agent: Optional[AgentProcess] = None
+        self._turn = threading.Lock()
+
+    def call(self, call: str, **fields: Any) -> Any:
+        """Make a call and return its result.
+
+        :raises LabError: when the inspector cannot start, dies or refuses.
+        """
+        with self._turn:
+            try:
+                if self._agent is None or not self._agent.alive:
+                    self._close()
+                    self._agent = AgentProcess(self._machine.exec, self._machine.python, inspector_source)
+                return self._agent.call(call, CALL_LIMIT, **fields)
+            except (CallError, CallTimeout, AgentDied) as error:
+                raise LabError(f"machine {self._machine.name}: its QEMU processes could not be looked at: {error}") from error
+
+    def close(self) -> None:
+        """End the inspector."""
+        with self._turn:
+            self._close()
+
+    def _close(self) -> None:
+        if self._agent is not None:
+            self._agent.close()
+            self._agent = None
+
+
+class Witness:
+    """Sees the guests of a cell's source and target."""
+
+    def __init__(self, source: Machine, target: Machine, guest: GuestConfig) -> None:
+        self._inspectors = {"source": InspectorProxy(source), "target": InspectorProxy(target)}
+        built = build(guest.arch)
+        self._place = {"memory_mib": guest.memory, "status_offset": built.magic_address - built.ram_base}
+        self._pattern = {"address_offset": built.pattern_address - built.ram_base, "size": built.pattern_size}
+        self._digest = pattern_digest(built)
+
+    def wait_until_counting(self, side: str, name: str, limit: float) -> None:
+        """Wait until a guest has booted and counts.
+
+        :param limit: seconds.
+        :raises LabError: when it does not within the limit.
+        """
+        deadline = time.monotonic() + limit
+        while True:
+            status = self._inspectors[side].call("status", name=name, **self._place)
+            if status["ready"] and status["counter"] >= COUNTING_FROM:
+                return
+            if time.monotonic() > deadline:
+                raise LabError(f"guest {name} on the {side} did not begin to count within {limit:.0f} s; give it more time_limit")
+            time.sleep(PAUSE)
+
+    def counter(self, side: str, name: str) -> Optional[int]:
+        """A guest's counter; None where its memory is not there to be read."""
+        counter: Optional[int] = self._inspectors[side].call("status", name=name, **self._place)["counter"]
+        return counter
+
+    def watch(self, name: str, side: str, running: bool) -> tuple[Copy, ...]:
+        """Watch all processes of a guest for a moment.
+
+        :param side: where the guest must be; where it must run, it is watched until it is seen counting.
+        """
+        first = self._counters(name)
+        started = time.monotonic()
+        limit = COUNT_LIMIT if running else WATCH
+        while True:
+            time.sleep(PAUSE)
+            last = self._counters(name)
+            late = time.monotonic() - started
+            moved = {key: _growth(counter, last.get(key)) for key, counter in first.items()}
+            counting = any(growth for (machine, _), growth in moved.items() if machine == side)
+            # One process that counts is enough to know; a second one is given time to show that it counts as well.
+            if late >= limit or (running and counting and (len(moved) == 1 or late >= WATCH)):
+                return tuple(Copy(machine, first[machine, pid], moved[machine, pid]) for machine, pid in first)
+
+    def _counters(self, name: str) -> dict[tuple[str, int], Optional[int]]:
+        """By machine and process number the counters of all processes of a guest, None where one cannot be read."""
+        counters = {}
+        for side, inspector in self._inspectors.items():
+            answer = inspector.call("copies", names=[name], seconds=0, **self._place)
+            for copy in answer.get(name, []):
+                counters[side, copy["pid"]] = copy["counter"]
+        return counters
+
+    def pattern_whole(self, side: str, name: str) -> Optional[bool]:
+        """Whether the pattern in a guest's memory is as the guest wrote it; None when its memory is not there."""
+        answer = self._inspectors[side].call("digest", name=name, **self._place, **self._pattern)
+        return None if answer["digest"] is None else answer["digest"] == self._digest
+
+    def leftovers(self, name: str) -> list[str]:
+        """Processes, sockets and files of a guest that are on either machine, in words; what is about to go is waited for."""
+        deadline = time.monotonic() + LEFTOVER_LIMIT
+        left = self._leftovers(name)
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = self._leftovers(name)
+        return left
+
+    def _leftovers(self, name: str) -> list[str]:
+        return [
+            f"{text} on the {side}"
+            for side, inspector in self._inspectors.items()
+            for text in inspector.call("leftovers", name=name)
+        ]
+
+    def close(self) -> None:
+        """End the inspectors."""
+        for inspector in self._inspectors.values():
+            inspector.close()
+
+
+def _growth(first: Optional[int], last: Optional[int]) -> Optional[int]:
+    return None if first is None or last is None else last - first

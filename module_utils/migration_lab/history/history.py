@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The history of runs: what is kept of each in a database, filled from the journals, with nothing in it that they do not say."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from typing import Iterable, Iterator, Optional
+
+from ..results.comparison import NOT_OBTAINED_TEXT
+from .entry import CombinationRecord, RunRecord
+
+
+class History:
+    """The runs of an open, current database."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def journal_bytes(self) -> dict[str, Optional[int]]:
+        """For each run the size of the journals that it was read from, in bytes; None of a run of an older version."""
+        return dict(self.connection.execute("SELECT name, journal_bytes FROM runs"))
+
+    def newest(self) -> Optional[str]:
+        """The run that was started last."""
+        found = self.connection.execute("SELECT name FROM runs ORDER BY started DESC, name DESC LIMIT 1").fetchone()
+        return found[0] if found else None
+
+    def record(self, name: str) -> Optional[RunRecord]:
+        """What is kept of a run; None when it is not there, or not all of it is because an older version wrote it."""
+        columns = "id, name, started, green, pair, profile, guest, asked, journal_bytes"
+        row = self.connection.execute(f"SELECT {columns} FROM runs WHERE name = ?", (name,)).fetchone()
+        if row is None or row[-1] is None:
+            return None
+        run, name, started, green, pair, profile, guest, asked, size = row
+        cases: dict[str, dict[str, tuple[str, str]]] = {}
+        for combination, case, verdict, reason in self.connection.execute(
+            """SELECT combination, case_names.name, verdict, reasons.text FROM cases
+            JOIN case_names ON case_names.id = cases.name LEFT JOIN reasons ON reasons.id = cases.reason WHERE run = ?""",
+            (run,),
+        ):
+            cases.setdefault(combination, {})[case] = (verdict, reason or "")
+        combinations = {
+            combination: CombinationRecord(
+                bool(good), json.loads(counts), json.loads(versions), conditions, cases.get(combination, {})
+            )
+            for combination, good, counts, versions, conditions in self.connection.execute(
+                "SELECT name, green, counts, versions, conditions FROM combinations WHERE run = ?", (run,)
+            )
+        }
+        return RunRecord(name, started, bool(green), pair, profile, guest, asked, size, combinations)
+
+    def put(self, record: RunRecord) -> bool:
+        """Keep a run, in place of what was kept of it, in one transaction.
+
+        :returns: whether anything was changed.
+        """
+        with self._transaction():
+            if self.record(record.name) == record:
+                return False
+            self._remove(record.name)
+            self._insert(record)
+            return True
+
+    def comparable(self, record: RunRecord) -> list[str]:
+        """Names of earlier runs of the same pair, profile, guest, combinations and cases that have any result.
+
+        Complete ones, which have a result of every case of every combination, come before the others; of each the newest first.
+        """
+        return [name for (name,) in self.connection.execute(
+            """SELECT name FROM runs WHERE pair = ? AND profile = ? AND guest = ? AND asked = ? AND (started, name) < (?, ?)
+            AND EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict != ?)
+            ORDER BY EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict = ?), started DESC, name DESC""",
+            (record.pair, record.profile, record.guest, record.asked, record.started, record.name, NOT_OBTAINED_TEXT,
+             NOT_OBTAINED_TEXT),
+        )]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def _remove(self, name: str) -> None:
+        for table in ("cases", "combinations"):
+            self.connection.execute(f"DELETE FROM {table} WHERE run = (SELECT id FROM runs WHERE name = ?)", (name,))
+        self.connection.execute("DELETE FROM runs WHERE name = ?", (name,))
+
+    def _insert(self, record: RunRecord) -> None:
+        cursor = self.connection.execute(
+            """INSERT INTO runs (name, started, green, pair, profile, guest, asked, journal_bytes)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            (record.name, record.started, record.green, record.pair, record.profile, record.guest, record.asked,
+             record.journal_bytes),
+        )
+        run = cursor.lastrowid
+        self.connection.executemany(
+            "INSERT INTO combinations (name, run, green, counts, versions, conditions) VALUES (?, ?, ?, ?, ?, ?)",
+            [(name, run, combination.green, json.dumps(combination.counts), json.dumps(combination.versions),
+              combination.conditions) for name, combination in record.combinations.items()],
+        )
+        cases = [
+            (name, case, verdict, reason)
+            for name, combination in record.combinations.items()
+            for case, (verdict, reason) in combination.cases.items()
+        ]
+        names = self._ids("case_names", "name", (case for _, case, _, _ in cases))
+        reasons = self._ids("reasons", "text", (reason for *_, reason in cases if reason))
+        self.connection.executemany(
+            "INSERT INTO cases (combination, name, run, verdict, reason) VALUES (?, ?, ?, ?, ?)",
+            [(name, names[case], run, verdict, reasons.get(reason)) for name, case, verdict, reason in cases],
+        )
+
+    def _ids(self, table: str, column: str, texts: Iterable[str]) -> dict[str, int]:
+        """The number of each text in a table of texts, where the new ones are added."""
+        wanted = dict.fromkeys(texts)
+        self.connection.executemany(
+            f"INSERT INTO {table} ({column}) VALUES (?) ON CONFLICT DO NOTHING", [(text,) for text in wanted]
+        )
+        find = f"SELECT id FROM {table} WHERE {column} = ?"
+        return {text: self.connection.execute(find, (text,)).fetchone()[0] for text in wanted}

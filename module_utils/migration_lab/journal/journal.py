@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal of a combination: append-only, one JSON object a line.
+
+A line is written with a single ``write`` on a descriptor opened for appending, so that a killed run leaves at most one
+torn line, the last.  Types of line: ``header`` (first, and again at each resume), ``case`` (an attempt at a case; only
+one with ``final`` true counts as its result; ``held`` says why another does not) and ``event`` (a daemon's death, an agent's
+replacement, the end).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from ..model.errors import LabError
+
+SCHEMA = 1
+
+# What must be the same for a journal to be gone on with.
+IDENTITY = ("combination", "pair", "versions", "profile", "guest", "ledger", "tap", "guest_checks")
+
+
+class Journal:
+    """Writer of a journal. Safe for use from several threads: a line is one write."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal for appending, making it and its folder when they are missing.
+
+        :raises LabError: when the folder cannot be written.
+        """
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _close_torn_line(path)
+            self._failed = ""
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise LabError(f"the journal {path} cannot be written: {error.strerror}; choose another results folder") from error
+
+    def append(self, kind: str, **fields: Any) -> None:
+        """Append one line of the given type, with the time (seconds since 1970) added."""
+        line = json.dumps({"type": kind, "time": round(time.time(), 3), **fields}, separators=(",", ":")) + "\n"
+        data = line.encode()
+        try:
+            if self._failed:
+                raise OSError(self._failed)
+            written = os.write(self._descriptor, data)
+            if written != len(data):
+                self._failed = "the disk is full"
+                os.write(self._descriptor, _TORN + b"\n")
+                raise OSError(self._failed)
+        except OSError as error:
+            self._failed = self._failed or error.strerror or str(error)
+            raise LabError(
+                f"the journal {self.path} cannot be written any more ({self._failed}); put that right and go on with resume=true"
+            ) from error
+
+    def close(self) -> None:
+        """Bring the journal to the disk and close it."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+
+@dataclass
+class Record:
+    """A journal that was read: its header, its lines, and the final result of each case by case id.
+
+    ``headers`` has one entry for each start of the run: the header, and those repeated at a resume.
+    """
+
+    path: Path
+    header: Optional[dict[str, Any]] = None
+    headers: list[dict[str, Any]] = field(default_factory=list)
+    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    torn: bool = False
+
+    @property
+    def unexplained_deaths(self) -> list[dict[str, Any]]:
+        """Deaths of a daemon that no case is to blame for: a run with one is not green.
+
+        Attempts that were cut off by a death that a killed run did not come to tell of count as one.
+        """
+        deaths = [event for event in self.events if event["event"] == "daemon-death"]
+        told = {case for death in deaths for case in death["in_flight"]}
+        cut_off = [attempt for attempt in self.attempts if not attempt["final"] and attempt.get("held", "death") == "death"]
+        untold = [attempt["case"] for attempt in cut_off if attempt["case"] not in told]
+        unexplained = [death for death in deaths if not death["culprits"]]
+        if untold:
+            detail = "a daemon died, and the run was cut off before that was sorted out"
+            unexplained.append(
+                {"event": "daemon-death", "machine": "", "detail": detail, "in_flight": untold, "culprits": [], "logs": []}
+            )
+        return unexplained
+
+
+def read_journal(path: Path) -> Record:
+    """Read a journal. A torn last line, left by a killed run, is passed over and said in ``torn``.
+
+    :raises LabError: when the file cannot be read, a line in the middle is broken, or the schema is another one.
+    """
+    record = Record(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise LabError(f"the journal {path} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        if number == len(lines):  # what does not end in a line break was cut off, even where it reads well
+            record.torn = True
+            continue
+        entry = read_line(path, number, line)
+        if entry is None:
+            record.torn = True
+        else:
+            _take(record, entry)
+    return record
+
+
+# Marks a line that a killed run left torn and a resumed run went on after.
+_TORN = b"#torn"
+
+
+def _close_torn_line(path: Path) -> None:
+    """Mark the torn last line of an existing journal, so that the next line starts on its own and readers know."""
+    if path.exists() and path.stat().st_size:
+        with path.open("r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(_TORN + b"\n")
+
+
+def read_line(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
+    """What a whole line of a journal says; None for a torn one that a resumed run went on after.
+
+    :param path: of the journal, and ``number`` of the line in it, for what an error says.
+    :param line: without its line break.
+    :raises LabError: when the line is broken, or the schema is another one.
+    """
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        if line.endswith(_TORN):
+            return None
+        raise LabError(f"line {number} of the journal {path} is not JSON; restore the file or remove it") from error
+    kind = entry.get("type") if isinstance(entry, dict) else None
+    needed = {"header": {"schema"}, "case": {"case", "final"}, "event": {"event"}}
+    if kind not in needed:
+        raise LabError(f"line {number} of the journal {path} has the unknown type '{kind}'; restore the file or remove it")
+    if not needed[kind] <= set(entry):
+        raise LabError(f"line {number} of the journal {path} is a {kind} without all of its fields; restore the file")
+    if kind == "header" and entry["schema"] != SCHEMA:
+        raise LabError(
+            f"the journal {path} has schema {entry['schema']}, this lab reads schema {SCHEMA}; "
+            "use the lab's version that wrote it"
+        )
+    read: dict[str, Any] = entry
+    return read
+
+
+def _take(record: Record, entry: dict[str, Any]) -> None:
+    kind = entry["type"]
+    if kind == "header":
+        record.header = record.header or entry
+        record.headers.append(entry)
+    elif kind == "case":
+        record.attempts.append(entry)
+        if entry["final"]:
+            record.cases[entry["case"]] = entry
+    else:
+        record.events.append(entry)
+
+
+def check_same(record: Record, header: dict[str, Any]) -> None:
+    """Refuse to go on with a journal that another setting made.
+
+    :raises LabError: naming each field that differs.
+    """
+    if record.header is None:
+        return
+    differing = [
+        f"{name} was {record.header.get(name)!r} and is now {header.get(name)!r}"
+        for name in IDENTITY
+        if record.header.get(name) != header.get(name)
+    ]
+    if differing:
+        raise LabError(
+            f"the journal {record.path} cannot be resumed: {'; '.join(differing)}; "
+            "start a new run, or put back what the journal was made with"
+        )

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of the lab as types: methods, states, verdicts, versions, scenarios, flag sets and cases."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from enum import Enum
+from typing import Iterable, Sequence
+
+from .errors import LabError
+
+ROLES = ("client", "source", "target")
+
+
+class Method(str, Enum):
+    """How a migration is controlled."""
+
+    NORMAL = "normal"  # managed direct: the client talks to both daemons
+    P2P = "p2p"  # the source daemon talks to the target daemon
+    TUNNELLED = "tunnelled"  # p2p, with the guest's memory inside the libvirt connection as well
+
+    @property
+    def migrate_flags(self) -> tuple[str, ...]:
+        """The migrate flags that choose this method."""
+        return {
+            Method.NORMAL: (),
+            Method.P2P: ("peer2peer",),
+            Method.TUNNELLED: ("peer2peer", "tunnelled"),
+        }[self]
+
+
+class State(str, Enum):
+    """Run state of an active guest, in libvirt's words (virDomainState)."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+
+
+# virDomainMigrateFlags, by libvirt's names; the first ten bits are all that libvirt had up to 0.9.10.
+MIGRATE_FLAGS = {
+    "live": 1 << 0,
+    "peer2peer": 1 << 1,
+    "tunnelled": 1 << 2,
+    "persist-dest": 1 << 3,
+    "undefine-source": 1 << 4,
+    "paused": 1 << 5,
+    "non-shared-disk": 1 << 6,
+    "non-shared-inc": 1 << 7,
+    "change-protection": 1 << 8,
+    "unsafe": 1 << 9,
+    "offline": 1 << 10,
+    "compressed": 1 << 11,
+    "abort-on-error": 1 << 12,
+    "auto-converge": 1 << 13,
+    "rdma-pin-all": 1 << 14,
+    "postcopy": 1 << 15,
+    "tls": 1 << 16,
+    "parallel": 1 << 17,
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A guest's situation before the migration."""
+
+    name: str
+    persistent: bool
+    state: State
+    target_config: bool
+
+
+@dataclass(frozen=True)
+class FlagSet:
+    """A named set of migrate flags (the names of VIR_MIGRATE_* in lower case with dashes)."""
+
+    name: str
+    migrate: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One migration to judge: method x scenario x flags. ``number`` counts from 1 in the profile's order."""
+
+    number: int
+    method: Method
+    scenario: Scenario
+    flags: FlagSet
+
+    @property
+    def id(self) -> str:
+        return f"{self.method.value}/{self.scenario.name}/{self.flags.name}"
+
+    @property
+    def migrate_flags(self) -> tuple[str, ...]:
+        """All migrate flags of the call: those of the method, then those of the flag set."""
+        return self.method.migrate_flags + self.flags.migrate
+
+    @property
+    def migrate_bits(self) -> int:
+        """The same as the number that libvirt's API takes."""
+        return sum(MIGRATE_FLAGS[flag] for flag in self.migrate_flags)
+
+
+def select_cases(cases: Sequence[Case], patterns: Iterable[str]) -> list[Case]:
+    """The cases whose id matches at least one shell pattern (``p2p/*paused*``), in order.
+
+    :raises LabError: when a pattern matches no case.
+    """
+    chosen: set[int] = set()
+    for pattern in patterns:
+        matches = [case.number for case in cases if fnmatch.fnmatchcase(case.id, pattern)]
+        if not matches:
+            raise LabError(
+                f"the case pattern '{pattern}' matches none of the {len(cases)} cases; a case id looks like "
+                f"'{cases[0].id}' and '*' stands for anything"
+            )
+        chosen.update(matches)
+    return [case for case in cases if case.number in chosen]

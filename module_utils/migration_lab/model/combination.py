@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Version combinations: old or new for client, source and target."""
+
+from __future__ import annotations
+
+from typing import Iterable, Sequence
+
+from .case import ROLES
+from .errors import LabError
+
+# Numbered 1..8 in this order, which is libvirt-tck's; results are shown in it.
+COMBINATIONS = ("ooo", "noo", "ono", "oon", "nno", "non", "onn", "nnn")
+
+# A Gray code: only one machine changes from each to the next, so only one is made anew.
+RUNNING_ORDER = ("ooo", "noo", "nno", "ono", "onn", "nnn", "non", "oon")
+
+
+def classes(combination: str) -> dict[str, str]:
+    """The class (``old`` or ``new``) of each role: ``noo`` is a new client, an old source and an old target."""
+    return {role: {"o": "old", "n": "new"}[letter] for role, letter in zip(ROLES, combination)}
+
+
+def check_combinations(names: Iterable[str]) -> list[str]:
+    """The named combinations in running order, each once.
+
+    :raises LabError: when a name is no combination, or none is named.
+    """
+    wanted = list(names)
+    for name in wanted:
+        if name not in COMBINATIONS:
+            raise LabError(
+                f"there is no combination '{name}'; the combinations are {', '.join(COMBINATIONS)} "
+                "(old or new for client, source, target)"
+            )
+    if not wanted:
+        raise LabError(f"no combination is named; the combinations are {', '.join(COMBINATIONS)}")
+    return [name for name in RUNNING_ORDER if name in wanted]
+
+
+def deal(combinations: Sequence[str], cells: Sequence[str]) -> dict[str, list[str]]:
+    """Deal combinations (in running order) out among cells, in stretches of nearly equal length.
+
+    Stretches, not every n-th: inside a stretch only one machine changes at a time.
+    """
+    base, longer = divmod(len(combinations), len(cells))
+    shares: dict[str, list[str]] = {}
+    start = 0
+    for index, cell in enumerate(cells):
+        end = start + base + (1 if index < longer else 0)
+        shares[cell] = list(combinations[start:end])
+        start = end
+    return shares

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads and validates the ledger of deviations on the controller. Uses jsonschema and PyYAML, as ``catalogue`` does."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Sequence
+
+import yaml
+
+from ..judging.deviation import Deviation, Versions
+from ..model.case import MIGRATE_FLAGS, Case
+from ..model.errors import LabError
+from ..model.profile import Profile
+from ..suites.migration.checks import CANONICAL_CHECKS, FURTHER_CHECKS
+from .profiles import load_profile
+from .schema import validate
+
+LEDGER_FILE = "deviations.yml"
+
+_VERSION_FIELDS = ("client", "source", "target", "source_qemu", "target_qemu")
+
+
+def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
+    """Read and validate the ledger.
+
+    :param scenarios: the folder with ``deviations.yml``, ``profiles/`` and ``schema/``.
+    :returns: the entries as ``Deviation.from_data`` takes them.
+    :raises LabError: naming file, entry and field, when an entry is wrong, applies to nothing that exists, or applies to
+        a case that another one applies to as well.
+    """
+    path = scenarios / LEDGER_FILE
+    try:
+        data = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise LabError(f"the ledger {path} cannot be read: {error.strerror}; an empty one is the text []") from error
+    except yaml.YAMLError as error:
+        raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    validate(data, scenarios / "schema" / "deviations.json", str(path))
+    entries: list[dict[str, Any]] = data
+    ids = [entry["id"] for entry in entries]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    if twice:
+        raise LabError(f"{path}: the id '{twice[0]}' is there twice; ids must be unique")
+    for entry in entries:
+        _check_fields(entry, f"{path}: deviation '{entry['id']}'")
+    cases = _all_cases(scenarios)
+    ledger = [Deviation.from_data(entry) for entry in entries]
+    for deviation in ledger:
+        if not any(deviation.when.possible(case) for case in cases):
+            raise LabError(
+                f"{path}: deviation '{deviation.id}': field 'when' matches nothing that exists: no case of any profile, at any "
+                "version; correct or remove the entry"
+            )
+    _refuse_contradictions(ledger, cases, str(path))
+    return entries
+
+
+def _check_fields(entry: dict[str, Any], where: str) -> None:
+    """What the schema can't know: checks, flags and versions."""
+    checks = (*CANONICAL_CHECKS, *FURTHER_CHECKS)
+    for number, effect in enumerate(entry["effects"], start=1):
+        check = effect["check"]
+        if check not in checks:
+            raise LabError(
+                f"{where}, effects, entry {number}, check: there is no check '{check}'; the checks are {', '.join(checks)}"
+            )
+    when = entry["when"]
+    for name in ("flags", "without_flags"):
+        for flag in when.get(name, ()):
+            if flag not in MIGRATE_FLAGS:
+                raise LabError(f"{where}, when, {name}: there is no flag '{flag}'; the flags are {', '.join(MIGRATE_FLAGS)}")
+    for name in _VERSION_FIELDS:
+        try:
+            Versions.parse(when.get(name, ">=0.0.0"))
+        except LabError as error:
+            raise LabError(f"{where}, when, {name}: {error}") from error
+
+
+def _all_cases(scenarios: Path) -> list[Case]:
+    """The cases of all profiles."""
+    names = sorted(path.stem for path in (scenarios / "profiles").glob("*.yml"))
+    return [case for name in names for case in Profile.from_data(load_profile(name, scenarios)).cases()]
+
+
+def _refuse_contradictions(ledger: Sequence[Deviation], cases: Sequence[Case], where: str) -> None:
+    """Two entries must never apply to one case in one situation: then neither could be exactly what was seen."""
+    for one, other in combinations(ledger, 2):
+        case = next((case for case in cases if one.when.possible(case, other.when)), None)
+        if case:
+            raise LabError(
+                f"{where}: deviations '{one.id}' and '{other.id}' contradict each other: both apply to {case.id} at the same "
+                "versions; narrow the field 'when' of one of them"
+            )

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a run: every input checked and resolved on the controller before anything is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from ..journal.journal import read_journal
+from ..model.case import select_cases
+from ..model.combination import COMBINATIONS, check_combinations, classes, deal
+from ..model.digest import data_id, files_id
+from ..model.errors import LabError
+from ..model.profile import Profile
+from ..model.version import parse_version
+from ..releases.recipe import release_id, resolve_release
+from .catalogue import choose_guest, choose_pair
+from .ledger import load_ledger
+from .profiles import load_profile
+from .recorded import recorded
+from .schema import validate
+
+SCHEMA = 1
+
+# What a resumed run must have in common with the run that it goes on with.
+IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id", "ledger_id")
+
+
+def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check and resolve a run's inputs. See the module ``migration_plan`` for the arguments and the result.
+
+    :raises LabError: on the first input that is wrong.
+    """
+    scenarios = Path(given["scenarios"])
+    catalogue = {name: given[name] for name in ("releases", "pairs", "guests")}
+    validate(catalogue, scenarios / "schema" / "catalogue.json", "the catalogue (group_vars)")
+    _check_values(given)
+    pair = choose_pair(given["pair"], given["pairs"], given["releases"])
+    if "ceiling" in pair and not given["tap"]:
+        raise LabError(f"pair '{pair['name']}' has a ceiling, which is the tap's work, and tap is false; leave tap out")
+    guest = choose_guest(given["guest"], given["guests"], pair, given["releases"], given["guest_machine"])
+    guest["oldest"] = min((given["releases"][pair[side]]["libvirt"] for side in ("old", "new")), key=parse_version)
+    profile = load_profile(given["profile"], scenarios)
+    deviations = load_ledger(scenarios)
+    releases = {name: resolve_release(name, given["releases"]) for name in sorted({pair["old"], pair["new"]})}
+    releases = {name: {"name": name, "id": release_id(name, release), **release} for name, release in releases.items()}
+    patterns = _listed(given["cases"]) or ["*"]
+    names = _listed(given["combinations"])
+    combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
+    lab_files = files_id([Path(path) for path in given["lab_files"]])
+    identity = {
+        "pair": pair, "profile": profile["name"], "guest": guest["name"],
+        "profile_id": data_id(profile), "lab_files_id": lab_files, "ledger_id": data_id(deviations),
+    }
+    earlier = _earlier_run(given, identity) if given["resume"] else None
+    if earlier:
+        if (names != ["all"] and combinations != earlier["combinations"]) or patterns not in (["*"], earlier["cases"]):
+            raise LabError(
+                f"run {earlier['run']} is resumed with its own combinations ({', '.join(earlier['combinations'])}) and cases "
+                f"({', '.join(earlier['cases'])}); leave them out, or start another run"
+            )
+        combinations, patterns = earlier["combinations"], earlier["cases"]
+    selected = select_cases(Profile.from_data(profile).cases(), patterns)
+    run = earlier["run"] if earlier else given["run"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder = Path(given["results_root"]).resolve() / run
+    if given["start"] and not earlier and folder.exists():
+        raise LabError(f"there is a run '{run}' already in {folder}; go on with it with resume=true, or give another name")
+    rest = combinations
+    if earlier:
+        rest = [name for name in combinations if not _complete(folder / name / "journal.jsonl", [case.id for case in selected])]
+    return {
+        "run": run,
+        "folder": str(folder),
+        "pair": pair,
+        "releases": releases,
+        "untried": [name for name, release in releases.items() if not recorded(release, scenarios)],
+        "deviations": deviations,
+        "ledger_id": identity["ledger_id"],
+        "profile_id": identity["profile_id"],
+        "lab_files_id": lab_files,
+        "guest": guest,
+        "profile": profile,
+        "patterns": patterns,
+        "cases": [case.id for case in selected],
+        "combinations": combinations,
+        "shares": deal(rest, given["cells"]),
+        "classes": {name: classes(name) for name in combinations},
+        "expected": {name: _expected(name, pair, given["releases"]) for name in combinations},
+        "resume": earlier is not None,
+    }
+
+
+def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Make the run's folder and its run.json, unless the run goes on with an earlier one.
+
+    :param about: who and where: fields of run.json that the plan does not have.
+    :raises LabError: when the results folder cannot be written.
+    """
+    folder = Path(plan["folder"])
+    try:
+        for combination in plan["combinations"]:
+            (folder / combination).mkdir(parents=True, exist_ok=True)
+        if not plan["resume"]:
+            facts = {
+                "schema": SCHEMA, "run": plan["run"], "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"]["name"],
+                "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
+                "ledger_id": plan["ledger_id"], "untried": plan["untried"],
+                "releases": {
+                    name: {field: release[field] for field in ("id", "kind", "libvirt")}
+                    for name, release in plan["releases"].items()
+                },
+                "deviations": plan["deviations"],
+                "combinations": plan["combinations"], "cases": plan["patterns"],
+            }
+            (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+    except OSError as error:
+        raise LabError(
+            f"the results folder {folder} cannot be written ({error.strerror}); set results_root to one that can"
+        ) from error
+
+
+def check_results_root(root: Path) -> None:
+    """Refuse a results folder that cannot be written, without making anything.
+
+    :raises LabError: naming the folder.
+    """
+    existing = root
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise LabError(
+            f"the results folder {root} cannot be written ({existing} is in the way); set results_root to one that can"
+        )
+
+
+def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """run.json of the run to resume: the named one, or the newest.
+
+    :raises LabError: when there is none, or it was made with another pair, profile, guest or files of the machines.
+    """
+    root = Path(given["results_root"])
+    runs = [_read_run(path) for path in sorted(root.glob(f"{given['run'] or '*'}/run.json"))]
+    if not runs:
+        raise LabError(f"there is no run to resume in {root / given['run']}; start one without resume=true")
+    earlier = max(runs, key=lambda run: str(run["started"]))
+    for field in IDENTITY:
+        if earlier.get(field) != identity[field]:
+            raise LabError(
+                f"run {earlier['run']} cannot be resumed: its {field} is {_short(earlier.get(field))}, asked for is "
+                f"{_short(identity[field])}; put back the same {field}, or start another run"
+            )
+    return earlier
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    try:
+        run: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise LabError(f"{path} is not JSON; restore it, or move the run out of the results folder") from error
+    if not isinstance(run, dict) or run.get("schema") != SCHEMA:
+        run = run if isinstance(run, dict) else {}
+        raise LabError(
+            f"{path} has schema {run.get('schema')}, this lab reads schema {SCHEMA}; move the run out of the results folder"
+        )
+    missing = {"run", "started", "combinations", "cases", "pair", "profile", "guest"} - set(run)
+    if missing:
+        raise LabError(f"{path} has no field '{min(missing)}'; restore it, or move the run out of the results folder")
+    return run
+
+
+def _short(value: Any) -> str:
+    return f"{value['name']} ({value['old']}, {value['new']}, {value['boundary']})" if isinstance(value, dict) else str(value)
+
+
+def _check_values(given: Mapping[str, Any]) -> None:
+    if not given["cells"]:
+        raise LabError("the inventory has no cell; add one to the group 'cells'")
+    if given["run"] and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", given["run"]):
+        raise LabError(f"'{given['run']}' cannot be the name of a run: use letters, digits, dots, dashes and underscores")
+    if given["run"] == "last" and not given["resume"]:
+        raise LabError("a run cannot be named 'last', which base=last has for the last comparable run; give it another name")
+    workers = given["workers"]
+    if not re.fullmatch("auto|[1-9][0-9]{0,3}", workers):
+        raise LabError(f"workers is '{workers}'; it must be auto, or a number of cases at a time, at least 1")
+    if given["time_limit"] < 1:
+        raise LabError(f"time_limit is {given['time_limit']:g}; it must be at least 1 second")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*-", given["prefix"]):
+        raise LabError(
+            f"domain_prefix is '{given['prefix']}'; it must be letters or digits with a dash at the end, so that it tells the "
+            "lab's domains from others"
+        )
+
+
+def _complete(journal: Path, cases: list[str]) -> bool:
+    return journal.exists() and set(cases) <= set(read_journal(journal).cases)
+
+
+def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """By role the release, its libvirt version and class that a combination asks for, and the ceiling of an emulated old one."""
+    return {
+        role: {
+            "release": pair[kind], "libvirt": releases[pair[kind]]["libvirt"], "class": kind,
+            **({"ceiling": pair["ceiling"]} if kind == "old" and "ceiling" in pair else {}),
+        }
+        for role, kind in classes(combination).items()
+    }
+
+
+def _listed(value: Sequence[str] | str) -> list[str]:
+    """A list, or a text with commas, as a list of names."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return [part.strip() for part in parts if part.strip()]

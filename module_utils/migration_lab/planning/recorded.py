@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which releases a run on record has seen: scenarios/recorded.yml. The others are marked as not run yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping
+
+import yaml
+
+from ..model.combination import classes
+from ..model.errors import LabError
+from ..results.run import Run
+from .schema import validate
+
+HEADER = """\
+---
+# The releases that a run on record has seen, with the last such run of each. A release that is not here is marked "not run yet"
+# in catalogue and report. Written by a recorded run, never by hand.
+"""
+
+
+def record_run(scenarios: Path, run: Run) -> list[str]:
+    """Put the releases of a run into the record.
+
+    :returns: the releases whose entries were changed.
+    :raises LabError: when the run is not green, or chose only some of the cases: such a run proves too little.
+    """
+    data = run.data
+    if not run.green or data["cases"] != ["*"]:
+        raise LabError(
+            f"run {data['run']} cannot be recorded: it is {'not green' if not run.green else 'a run of chosen cases'}; "
+            "record a green run of all cases"
+        )
+    changed = []
+    for name, release in data.get("releases", {}).items():
+        ages = {age for age in ("old", "new") if data["pair"][age] == name}
+        took_part = [result.name for result in run.combinations if ages & set(classes(result.name).values())]
+        entry = {
+            "id": release["id"], "libvirt": release["libvirt"], "run": data["run"], "date": data["started"][:10],
+            "pair": data["pair"]["name"], "combinations": took_part, "guest": data["guest"],
+        }
+        if took_part and record(scenarios, name, entry):
+            changed.append(name)
+    return changed
+
+
+def recorded(release: Mapping[str, Any], scenarios: Path) -> bool:
+    """Whether a run on record has seen a release, with the libvirt version that it has now.
+
+    A tree must be the very one that was seen: its name says nothing of what is in the tarball.
+
+    :param release: ``name``, ``id``, ``kind`` and ``libvirt``, as in the plan.
+    :param scenarios: the folder with ``recorded.yml`` and ``schema/``.
+    :raises LabError: naming file, entry and field, when the record is malformed.
+    """
+    entry = read_record(scenarios).get(release["name"])
+    if entry is None or entry["libvirt"] != release["libvirt"]:
+        return False
+    return release["kind"] != "tree" or bool(entry["id"] == release["id"])
+
+
+def read_record(scenarios: Path) -> dict[str, Any]:
+    """The record, by release name; empty when there is no file.
+
+    :raises LabError: naming file, entry and field.
+    """
+    path = scenarios / "recorded.yml"
+    if not path.exists():
+        return {}
+    try:
+        data = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    record: dict[str, Any] = {} if data is None else data
+    validate(record, scenarios / "schema" / "recorded.json", str(path))
+    return record
+
+
+def record(scenarios: Path, name: str, entry: Mapping[str, Any]) -> bool:
+    """Put a release into the record, in place of its earlier entry.
+
+    :param entry: ``id``, ``libvirt``, ``run``, ``date`` (YYYY-MM-DD), ``pair``, ``combinations`` and ``guest``.
+    :returns: whether the file was changed.
+    :raises LabError: when the entry is malformed, or the file cannot be written.
+    """
+    path = scenarios / "recorded.yml"
+    before = read_record(scenarios)
+    after = {**before, name: dict(entry)}
+    validate(after, scenarios / "schema" / "recorded.json", f"the record's entry '{name}'")
+    if after == before:
+        return False
+    partial = path.with_suffix(".part")
+    try:
+        partial.write_text(HEADER + yaml.safe_dump(after, default_flow_style=None, width=120))
+        partial.replace(path)
+    except OSError as error:
+        raise LabError(f"the record {path} cannot be written ({error.strerror}); make it writable, or do not record") from error
+    return True

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validates data against the JSON schemas below scenarios/schema/. Needs jsonschema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Mapping
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from ..model.errors import LabError
+
+
+def validate(data: Any, schema: Path, where: str) -> None:
+    """Validate data against a JSON schema file.
+
+    :param where: what to call the data in the error: a file's path, or where variables are from.
+    :raises LabError: naming the entry and field that is wrong.
+    """
+    error = best_match(Draft202012Validator(json.loads(schema.read_text())).iter_errors(data))
+    if error is not None:
+        raise LabError(f"{where}: {_place(error, data)}{error.message}")
+
+
+def _place(error: ValidationError, data: Any) -> str:
+    """Where in the data an error is, entries called by their names rather than their positions."""
+    parts, here = [], data
+    for key in error.absolute_path:
+        here = here[key]
+        named = isinstance(key, int) and isinstance(here, Mapping) and here.get("name")
+        parts.append(f"'{here['name']}'" if named else f"entry {key + 1}" if isinstance(key, int) else str(key))
+    return f"{', '.join(parts)}: " if parts else ""

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A release that is a tarball of an installed libvirt: what is in it, looked at before anything is made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..model.errors import LabError
+from ..model.version import format_version, parse_version
+
+# libtool names the library after libvirt's version: libvirt.so.0.9.1, and libvirt.so.0.9000.0 for 9.0.0 (the middle number is
+# major * 1000 + minor: LIBVIRT_VERSION_INFO in libvirt's configure.ac, later meson.build).
+LIBRARY = re.compile(r"libvirt\.so\.\d+\.(\d+)\.(\d+)")
+BINDING = re.compile(r"libvirtmod(\.[\w-]+)?\.so")
+
+# The paths go into shell scripts of the machines.
+SAFE_PATH = re.compile(r"/[\w.+/-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Where things are in a tree, as absolute paths of the machine that it is laid over, and its libvirt's version."""
+
+    prefix: str
+    libraries: str
+    binding: str
+    libvirt: str
+
+
+def inspect_tree(what: str, path: Path, sha256: str, libvirt: str, prefix: str = "", binding: str = "") -> Tree:
+    """Look into a tree's tarball and check it against its entry in the catalogue.
+
+    :param what: what to call the tree in an error.
+    :param libvirt: the version that must be in it.
+    :param prefix: the folder that has ``sbin/libvirtd``; empty to find it.
+    :param binding: the folder that has ``libvirt.py``; empty to find it.
+    :raises LabError: when the tree is not what the entry says, or is not safe to unpack.
+    """
+    _check_sha256(what, path, sha256)
+    files = _members(what, path)
+    prefix = _one_folder(
+        what, "libvirtd", "prefix", prefix,
+        {posixpath.dirname(posixpath.dirname(name)) for name in files if name.endswith("/sbin/libvirtd")},
+        "no libvirtd (sbin/libvirtd)",
+    )
+    below = [name for name in files if name.startswith(f"{prefix}/")]
+    found = {name: match for name in below if (match := LIBRARY.fullmatch(posixpath.basename(name)))}
+    if not found:
+        raise LabError(f"{what} has no libvirt library (libvirt.so.0.x.y) below {prefix}; pack the whole installed libvirt")
+    library = min(found, key=len)
+    inside = _library_version(found[library])
+    if parse_version(inside) != parse_version(libvirt):
+        raise LabError(f"{what} has libvirt {inside} in it, its entry says {libvirt}; correct 'libvirt' or give the right tree")
+    modules = {posixpath.dirname(name) for name in files if BINDING.fullmatch(posixpath.basename(name))}
+    binding = _one_folder(
+        what, "the Python binding", "binding", binding, {folder for folder in modules if f"{folder}/libvirt.py" in files},
+        "no Python binding (libvirt.py and libvirtmod.so in one folder)",
+    )
+    tree = Tree(prefix, posixpath.dirname(library), binding, inside)
+    for folder in (tree.prefix, tree.libraries, tree.binding):
+        if not SAFE_PATH.fullmatch(folder):
+            raise LabError(f"{what} has a folder named {folder!r}; use letters, digits and ._+- only")
+    return tree
+
+
+def _check_sha256(what: str, path: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise LabError(f"{what} cannot be read ({error.strerror}); put it there, or correct 'tree'") from error
+    if digest.hexdigest() != sha256:
+        raise LabError(
+            f"{what} has the SHA-256 checksum {digest.hexdigest()}, its entry says {sha256}; give the right tree, or correct "
+            "'sha256' once you know why it is another"
+        )
+
+
+def _members(what: str, path: Path) -> set[str]:
+    """The absolute paths of a tarball's files and links.
+
+    :raises LabError: when it is no tarball, or a member would leave the folder that it is unpacked in.
+    """
+    files: set[str] = set()
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                problem = _problem(member)
+                if problem:
+                    raise LabError(f"{what} has the member {member.name!r}, {problem}; pack it without")
+                if member.isfile() or member.issym() or member.islnk():
+                    files.add(posixpath.join("/", posixpath.normpath(member.name)))
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise LabError(f"{what} is not a whole tarball ({error}); pack it with tar, plain or compressed") from error
+    return files
+
+
+def _problem(member: tarfile.TarInfo) -> str:
+    """What makes a member unsafe to unpack; empty when nothing does."""
+    if _leaves(member.name):
+        return "a path outside of the tree"
+    if member.issym() and _leaves(posixpath.join(posixpath.dirname(member.name), member.linkname)):
+        return f"a link to {member.linkname!r} outside of the tree"
+    if member.islnk() and _leaves(member.linkname):
+        return f"a link to {member.linkname!r} outside of the tree"
+    if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+        return "which is neither file, folder nor link"
+    return ""
+
+
+def _leaves(name: str) -> bool:
+    return name.startswith("/") or posixpath.normpath(name).split("/")[0] == ".."
+
+
+def _one_folder(what: str, thing: str, field: str, given: str, found: set[str], none: str) -> str:
+    """The folder that an entry names, or else the only one that there is."""
+    if given:
+        given = posixpath.normpath(given)
+        if given not in found:
+            has = f"it is in {', '.join(sorted(found))}" if found else f"the tree has {none}"
+            raise LabError(f"{what} has not got {thing} in {given}: {has}; correct '{field}'")
+        return given
+    if not found:
+        raise LabError(f"{what} has {none}; pack the whole installed libvirt with its Python binding")
+    if len(found) > 1:
+        raise LabError(f"{what} has {thing} in {', '.join(sorted(found))}; name one of them in '{field}'")
+    return found.pop()
+
+
+def _library_version(match: re.Match[str]) -> str:
+    middle, release = (int(part) for part in match.groups())
+    return format_version(middle * 1000 + release)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which packages of a release's image have newer versions: what is installed in it, against what a build of today would take."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Mapping, Sequence
+
+from ..model.errors import LabError
+
+# A package as apt says that it would install it: Inst libvirt0 (9.0.0-4+deb12u2 Debian:12.5/stable [amd64]) []
+OFFERED = re.compile(r"^Inst (?P<name>[^\s:]+)(?::\S+)? (?:\[[^]]*\] )?\((?P<version>\S+)", re.MULTILINE)
+STATUS = "var/lib/dpkg/status"
+
+Newer = Callable[[str, str], bool]
+
+
+@dataclass(frozen=True)
+class NewerPackage:
+    """A package of which there is a newer version than the image has."""
+
+    name: str
+    old: str
+    new: str
+
+    def to_data(self) -> dict[str, str]:
+        """As modules return it."""
+        return {"name": self.name, "old": self.old, "new": self.new}
+
+
+def newer_packages(installed: Mapping[str, str], offered: Mapping[str, str], newer: Newer) -> list[NewerPackage]:
+    """The installed packages of which a newer version is offered, by name.
+
+    Packages that are on one side alone are passed over: what a suite offers under another name is taken with the first package
+    that needs it, and that one's version is then another one too.
+
+    :param newer: tells whether the first version is newer than the second.
+    """
+    return [
+        NewerPackage(name, old, offered[name])
+        for name, old in sorted(installed.items())
+        if name in offered and offered[name] != old and newer(offered[name], old)
+    ]
+
+
+def installed_packages(status: str) -> dict[str, str]:
+    """Name and version of what is installed, from the text of dpkg's file ``status``."""
+    packages = {}
+    for paragraph in status.split("\n\n"):
+        fields = dict(re.findall(r"^(Package|Status|Version): (.*)$", paragraph, re.MULTILINE))
+        if fields.get("Status", "").endswith(" installed"):
+            packages[fields["Package"]] = fields["Version"]
+    return packages
+
+
+def offered_packages(simulated: str) -> dict[str, str]:
+    """Name and version of what would be installed, from what apt prints when it simulates."""
+    return {match["name"]: match["version"] for match in OFFERED.finditer(simulated)}
+
+
+def dpkg_newer(version: str, than: str) -> bool:
+    """Whether a version is newer than another one, as dpkg orders them."""
+    return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], check=False).returncode == 0
+
+
+def ask(name: str, image: str, command: Sequence[str]) -> tuple[str, list[NewerPackage]]:
+    """Ask a release's suite which packages of its image it has newer versions of.
+
+    :param name: the release.
+    :param image: name of its image in podman's storage.
+    :param command: the simulated build: mmdebstrap with ``--simulate --verbose``.
+    :returns: the image's id and the packages.
+    :raises LabError: when the image cannot be read, or the suite could not be asked.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    offered = offered_packages(said)
+    if done.returncode or not offered:
+        errors = [line for line in said.splitlines() if re.match("E:|Err:|W: Fail", line)]
+        reason = " ".join(errors) or "mmdebstrap named no package"
+        raise LabError(
+            f"the suite of release {name} could not be asked for newer packages: {reason}; check that its mirror is reachable, "
+            "or set another mirror in the catalogue"
+        )
+    image_id = _podman("inspect", "--format", "{{.Id}}", image)
+    root = Path(_podman("mount", image_id))
+    try:
+        installed = installed_packages((root / STATUS).read_text())
+    except OSError as error:
+        raise LabError(f"image {image} has no list of its packages ({error}); remove it, so that it is built again") from error
+    finally:
+        _podman("unmount", image_id)
+    return image_id, newer_packages(installed, offered, dpkg_newer)
+
+
+def _podman(*words: str) -> str:
+    done = subprocess.run(["podman", "image", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"podman image {' '.join(words)} failed: {done.stderr.strip()}")
+    return done.stdout.strip()

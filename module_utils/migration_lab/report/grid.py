@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The matrix as it is drawn: methods, their scenarios, the cases of each, and the mark of every result, for page and picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..model.verdict import Verdict
+from ..results.comparison import NOT_OBTAINED_TEXT
+from ..results.run import CombinationResult, Run
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a result is shown: a letter beside the colour, so that the colour is not needed.
+
+    ``code`` is the name of its colours in style sheets, ``meaning`` what the word stands for.
+    """
+
+    word: str
+    letter: str
+    code: str
+    meaning: str
+
+
+MARKS = {
+    mark.word: mark
+    for mark in (
+        Mark(Verdict.PASS.value, "P", "p", "all ten checks, and the further ones"),
+        Mark(Verdict.FAIL.value, "F", "f", "libvirt or QEMU did something else: red"),
+        Mark(Verdict.KNOWN.value, "K", "k", "failed exactly as a recorded deviation says: not red"),
+        Mark(Verdict.FIXED.value, "X", "x", "a recorded deviation did not come: red, so that the ledger stays true"),
+        Mark(Verdict.ERROR.value, "E", "e", "the lab's own fault, which says nothing about libvirt: red"),
+        Mark(Verdict.SKIP.value, "S", "s", "was not to be run"),
+        Mark(NOT_OBTAINED_TEXT, "?", "n", "there is no result: red"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ScenarioCases:
+    """The cases of a scenario with one method, by their flags, in the profile's order."""
+
+    name: str
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MethodCases:
+    """The scenarios of a method, in the profile's order."""
+
+    name: str
+    scenarios: tuple[ScenarioCases, ...]
+
+
+def grid(run: Run) -> list[MethodCases]:
+    """The cases that any combination selected, grouped; empty when no journal tells them."""
+    lists = sorted((combination.selected for combination in run.combinations), key=len, reverse=True)
+    found: dict[str, dict[str, list[str]]] = {}
+    for case in dict.fromkeys(case for selected in lists for case in selected):
+        method, scenario, _ = case.split("/")
+        found.setdefault(method, {}).setdefault(scenario, []).append(case)
+    return [
+        MethodCases(method, tuple(ScenarioCases(name, tuple(cases)) for name, cases in scenarios.items()))
+        for method, scenarios in found.items()
+    ]
+
+
+def mark_of(combination: CombinationResult, case: str) -> Mark:
+    """The mark of a case's result; that of ``not obtained`` where there is none."""
+    line = combination.results.get(case)
+    return MARKS[line["verdict"] if line else NOT_OBTAINED_TEXT]
+
+
+def address(combination: str, case: str) -> str:
+    """The stable address of a case on the page, without the ``#``."""
+    return f"{combination}/{case}"

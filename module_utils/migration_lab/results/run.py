@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run came to: reads run.json and the journals, counts, and says whether the run is green and what keeps it from it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Optional
+
+from ..journal.journal import SCHEMA, Record, read_journal
+from ..judging.check import FAIL, PASS
+from ..model.combination import COMBINATIONS, check_combinations, classes
+from ..model.errors import LabError
+from ..model.verdict import RED_VERDICTS, Verdict
+from ..suites.migration.checks import CANONICAL_CHECKS
+from .failure import Failure, Kind
+from .wording import count, emulated_text, one_line, timestamp, untried_text
+
+RUN_FILE = "run.json"
+JOURNAL_FILE = "journal.jsonl"
+NOT_OBTAINED_FILE = "not-obtained.json"
+
+# What the playbook writes into run.json when a run starts.
+RUN_FIELDS = ("run", "started", "user", "host", "revision", "pair", "profile", "guest", "combinations", "cases")
+
+# In counts, beside the verdicts: selected cases without a final result.
+NOT_OBTAINED = "not_obtained"
+
+# Results of a check that was run.
+_JUDGED = (PASS, FAIL)
+
+
+@dataclass(frozen=True)
+class CombinationResult:
+    """One combination of a run."""
+
+    name: str
+    selected: tuple[str, ...]  # case ids in the profile's order; empty when no journal of the run tells them
+    record: Optional[Record]  # None when the combination was not obtained
+    reason: str  # why results are missing, where some are
+
+    @property
+    def number(self) -> int:
+        """1 to 8."""
+        return COMBINATIONS.index(self.name) + 1
+
+    @property
+    def obtained(self) -> bool:
+        """Whether there is a journal to judge by; the cases in it may still be incomplete."""
+        return self.record is not None
+
+    @cached_property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The journal's final lines by case id, in the profile's order."""
+        cases = self.record.cases if self.record else {}
+        return {case: cases[case] for case in self.selected if case in cases}
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """Selected cases without a final result."""
+        results = self.results
+        return [case for case in self.selected if case not in results]
+
+    @property
+    def versions(self) -> dict[str, dict[str, str]]:
+        """What the machines reported, by role."""
+        return self.record.headers[0]["versions"] if self.record else {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Selected cases by verdict, and those without a final result; the sum is the number of selected cases."""
+        found = Counter(Verdict(line["verdict"]) for line in self.results.values())
+        return {**{verdict.value: found[verdict] for verdict in Verdict}, NOT_OBTAINED: len(self.missing)}
+
+    @property
+    def checks_total(self) -> int:
+        return len(CANONICAL_CHECKS) * len(self.selected)
+
+    @property
+    def checks_judged(self) -> int:
+        """Canonical checks that passed or failed; those that were not run are not among them."""
+        lines = self.results.values()
+        return sum(check["result"] in _JUDGED for line in lines for check in line["checks"])
+
+    @property
+    def seconds(self) -> Optional[float]:
+        """Seconds spent running, pauses before a resume left out; None when not obtained."""
+        if self.record is None:
+            return None
+        times: list[float] = [line["time"] for line in self.record.attempts + self.record.events]
+        starts: list[float] = [header["time"] for header in self.record.headers]
+        stretches = zip(starts, [*starts[1:], float("inf")])
+        return round(sum(max((t for t in times if start <= t < end), default=start) - start for start, end in stretches), 3)
+
+    @property
+    def finished(self) -> Optional[float]:
+        """Time of the journal's last line, seconds since 1970; None when not obtained."""
+        if self.record is None:
+            return None
+        times: list[float] = [line["time"] for line in self.record.headers + self.record.attempts + self.record.events]
+        return max(times)
+
+    @cached_property
+    def failures(self) -> list[Failure]:
+        """Everything that keeps the combination from being green."""
+        if self.record is None:
+            return [Failure(Kind.COMBINATION_NOT_OBTAINED, self.name, self.reason)]
+        journal = f"{self.name}/{JOURNAL_FILE}"
+        found = [
+            Failure(
+                Kind.CASE, self.name, line["reason"], case, line["verdict"], failed_checks(line),
+                migration=line["migration"], rule=rule(line), note=line.get("note", ""), protocol=line.get("seen_protocol", ""),
+                steps=line.get("steps", []), logs=[f"{self.name}/{log}" for log in line["logs"]], journal=journal,
+            )
+            for case, line in self.results.items()
+            if Verdict(line["verdict"]) in RED_VERDICTS
+        ]
+        if self.missing:
+            found.append(Failure(Kind.CASES_NOT_OBTAINED, self.name, self.reason, cases=self.missing, journal=journal))
+        found += [
+            Failure(
+                Kind.DAEMON_DEATH, self.name, f"{death['detail']}; in flight were {', '.join(death['in_flight']) or 'no cases'}",
+                cases=death["in_flight"], logs=[f"{self.name}/{log}" for log in death["logs"]], journal=journal,
+            )
+            for death in self.record.unexplained_deaths
+        ]
+        return found
+
+    @property
+    def green(self) -> bool:
+        return not self.failures
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What is to be said of a case's attempts, by case id: it failed beside others, and what became of it alone."""
+        return {case: line["note"] for case, line in self.results.items() if line.get("note")}
+
+    def to_data(self) -> dict[str, Any]:
+        """The combination as run.json and the module's result have it."""
+        return {
+            "number": self.number,
+            "classes": classes(self.name),
+            "versions": self.versions,
+            "green": self.green,
+            "obtained": self.obtained,
+            "reason": self.reason,
+            "cases": {"selected": len(self.selected), "done": len(self.results)},
+            "checks": {"total": self.checks_total, "judged": self.checks_judged},
+            "counts": self.counts,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: what run.json says of its start, and its combinations in numbering order."""
+
+    folder: Path
+    data: dict[str, Any]
+    combinations: tuple[CombinationResult, ...]
+
+    @cached_property
+    def failures(self) -> list[Failure]:
+        return [failure for combination in self.combinations for failure in combination.failures]
+
+    @property
+    def green(self) -> bool:
+        """Every combination obtained, every selected case with a final result, none of them red, no unexplained death."""
+        return not self.failures
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Cases by verdict over all combinations, and those not obtained."""
+        total: Counter[str] = Counter()
+        for combination in self.combinations:
+            total.update(combination.counts)
+        return dict(total)
+
+    @property
+    def finished(self) -> Optional[str]:
+        """Time of the last line of all journals, ISO 8601 in UTC; None when there is no journal."""
+        times = [combination.finished for combination in self.combinations if combination.finished is not None]
+        return f"{timestamp(max(times))}Z" if times else None
+
+    @property
+    def class_versions(self) -> dict[str, list[str]]:
+        """The versions of libvirt that machines of each class reported: one for ``old``, one for ``new``, when all is well."""
+        found: dict[str, set[str]] = {"old": set(), "new": set()}
+        for combination in self.combinations:
+            for role in combination.versions:
+                found[classes(combination.name)[role]].add(combination.versions[role]["libvirt"])
+        return {age: sorted(versions) for age, versions in found.items()}
+
+    @property
+    def notices(self) -> dict[str, str]:
+        """What everyone who reads a result must know of its machines, by topic: ``emulated`` and ``untried``."""
+        found = {"emulated": emulated_text(self.data["pair"]), "untried": untried_text(self.data.get("untried", []))}
+        return {topic: text for topic, text in found.items() if text}
+
+    @property
+    def summary(self) -> str:
+        """The result in a line."""
+        return "; ".join([self.sums, *self.notices.values()])
+
+    @property
+    def sums(self) -> str:
+        """The summary without the notices."""
+        asked = len(self.combinations)
+        obtained = sum(combination.obtained for combination in self.combinations)
+        selected = sum(len(combination.selected) for combination in self.combinations)
+        done = sum(len(combination.results) for combination in self.combinations)
+        total = sum(combination.checks_total for combination in self.combinations)
+        judged = sum(combination.checks_judged for combination in self.combinations)
+        combinations = count(asked, "combination")
+        if obtained < asked:
+            combinations = f"{obtained} of {combinations}"
+        sums = f"{combinations}, {done} of {count(selected, 'case')}, {judged} of {count(total, 'check')}"
+        if self.counts[Verdict.KNOWN.value]:
+            sums += f", {self.counts[Verdict.KNOWN.value]} known"
+        if self.green:
+            return f"green: {sums}"
+        red = [f"{self.counts[verdict.value]} {verdict.value}" for verdict in RED_VERDICTS if self.counts[verdict.value]]
+        if self.counts[NOT_OBTAINED]:
+            red.append(f"{count(self.counts[NOT_OBTAINED], 'case')} not obtained")
+        deaths = sum(failure.kind is Kind.DAEMON_DEATH for failure in self.failures)
+        if deaths:
+            red.append(f"{count(deaths, 'daemon death')} unexplained")
+        return f"NOT green: {sums}" + (f"; {', '.join(red)}" if red else "")
+
+
+def rule(line: dict[str, Any]) -> str:
+    """What judged a case that is no pass, of a journal's case line; older journals have the reason alone."""
+    return one_line(line.get("rule") or line["reason"])
+
+
+def failed_checks(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """The checks that failed of a journal's case line, canonical and further ones."""
+    return [check for check in line["checks"] + line["further"] if check["result"] == FAIL]
+
+
+def read_run(folder: Path) -> Run:
+    """Read the run of a results folder.
+
+    :param folder: ``results/<run>/``, with run.json and a folder for each combination.
+    :raises LabError: when run.json is missing or broken, or a journal is broken or another combination's.
+    """
+    data = read_run_file(folder / RUN_FILE)
+    names = sorted(check_combinations(data["combinations"]), key=COMBINATIONS.index)
+    records = {name: _read_record(folder, name) for name in names}
+    told = [record for record in records.values() if record]
+    # A combination that was not obtained has no journal to say what its cases would have been; the others' were the same.
+    others = max((_selected(record) for record in told), key=len, default=())
+    return Run(folder, data, tuple(
+        CombinationResult(name, _selected(record) if record else others, record, _reason(folder, name, record))
+        for name, record in records.items()
+    ))
+
+
+def read_run_file(path: Path) -> dict[str, Any]:
+    """What run.json says of a run.
+
+    :raises LabError: when it cannot be read, has another schema, or lacks what the run's start writes into it.
+    """
+    data = _read_object(path, "name the folder of one run, results/<run>")
+    if data.get("schema") != SCHEMA:
+        raise LabError(
+            f"{path} has schema {data.get('schema')}, this lab reads schema {SCHEMA}; use the lab's version that wrote it"
+        )
+    for name in RUN_FIELDS:
+        if name not in data:
+            raise LabError(f"{path} has no field '{name}', which the run's start writes into it; restore the file or run again")
+    return data
+
+
+def _read_object(path: Path, advice: str) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise LabError(f"{path} cannot be read: {error.strerror}; {advice}") from error
+    except ValueError as error:
+        raise LabError(f"{path} is not JSON ({error}); restore the file or run again") from error
+    if not isinstance(data, dict):
+        raise LabError(f"{path} holds no JSON object; restore the file or run again")
+    return data
+
+
+def _read_record(folder: Path, name: str) -> Optional[Record]:
+    """The combination's journal; None when there is none, or it was cut off before its header was whole."""
+    path = folder / name / JOURNAL_FILE
+    if not path.exists():
+        return None
+    record = read_journal(path)
+    if not record.headers or not _selected(record):
+        return None
+    written_for = record.headers[0]["combination"]
+    if written_for != name:
+        raise LabError(f"the journal {path} is of combination '{written_for}', not '{name}'; put it back into its own folder")
+    return record
+
+
+def _selected(record: Record) -> tuple[str, ...]:
+    """The case ids that any start of the run selected; those of the longest list first, which is in the profile's order."""
+    lists = sorted((header["selected"] for header in record.headers), key=len, reverse=True)
+    return tuple(dict.fromkeys(case for selected in lists for case in selected))
+
+
+def _reason(folder: Path, name: str, record: Optional[Record]) -> str:
+    """Why results of the combination are missing; empty when none is."""
+    if record and all(case in record.cases for case in _selected(record)):
+        return ""
+    note = folder / name / NOT_OBTAINED_FILE
+    if note.exists():
+        return one_line(_read_object(note, "give it back the rights it had").get("reason") or f"{note} gives no reason")
+    if record:
+        return "the run was cut off before their final result; -e resume=true runs the rest"
+    if (folder / name / JOURNAL_FILE).exists():
+        return f"the journal {name}/{JOURNAL_FILE} has no header that selects a case: the run was cut off at its start"
+    return f"there is no journal {name}/{JOURNAL_FILE}: the combination was not run"
+

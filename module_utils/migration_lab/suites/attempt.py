@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One attempt at a case."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ..judging.observation import Observation
+from ..model.case import Case
+from ..relay.steps import Step
+
+
+@dataclass
+class Attempt:
+    """One attempt at a case: its number, what was seen, what was called, when it started (monotonic) and its time (seconds).
+
+    ``counter`` is the guest's before the migration.
+    """
+
+    case: Case
+    number: int = 1
+    started: float = field(default_factory=time.monotonic)
+    seen: Observation = field(default_factory=Observation)
+    migration: Optional[dict[str, Any]] = None
+    steps: list[Step] = field(default_factory=list)
+    counter: Optional[int] = None
+    seconds: float = 0.0
+    call_seconds: float = 0.0
+    timed_out: bool = False

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The judge: compares what was observed of a case with what the oracle expects, check by check. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ...judging.check import FAIL, NOT_RUN, PASS, Check, Judgement
+from ...judging.observation import Observation, Outcome, Sight, Survival
+from ...model.case import Case, State
+from ...model.verdict import Verdict
+from .expectation import expect
+
+# The ten checks of libvirt-tck, in its order; their position is their number.
+CANONICAL_CHECKS = (
+    "source-defined",
+    "source-state",
+    "target-defined",
+    "migrated",
+    "source-inactive",
+    "source-config",
+    "target-exists",
+    "target-active",
+    "target-persistent",
+    "target-state",
+)
+
+
+# What the lab checks beyond them; they come after the ten, those that a case has something to say on.
+FURTHER_CHECKS = (
+    "protocol",
+    "guest-continuity",
+    "guest-memory",
+    "single-copy",
+    "target-config",
+    "source-intact",
+    "daemons-alive",
+    "no-leftovers",
+)
+
+
+@dataclass
+class _Sheet:
+    """The checks of a case being filled in, in order; ``stopped`` says why the rest can't be run."""
+
+    checks: list[Check] = field(default_factory=list)
+    stopped: str = ""
+
+    def add(self, name: str, expected: str, got: Optional[str], passed: bool) -> None:
+        """Record a check. ``got`` None means that the fact was not obtained."""
+        if self.stopped or got is None:
+            self.stopped = self.stopped or f"{name} was not reached"
+            self.checks.append(Check(name, NOT_RUN, expected, self.stopped))
+        else:
+            self.checks.append(Check(name, PASS if passed else FAIL, expected, got))
+
+    def add_call(self, name: str, expected: str, outcome: Optional[Outcome]) -> None:
+        """Record a check on a libvirt call; when it failed, the checks after it are not run."""
+        got = None if outcome is None else ("success" if outcome.ok else outcome.error)
+        self.add(name, expected, got, bool(outcome and outcome.ok))
+        if outcome and not outcome.ok:
+            self.stopped = self.stopped or f"{name} failed"
+
+
+def judge(case: Case, seen: Observation, protocol: str = "", replaces_config: bool = True) -> Judgement:
+    """Judge one case.
+
+    :param protocol: the protocol that the oracle expects, where the tap was there to see which one ran.
+    :param replaces_config: what the oracle says of these versions; where they need not, a config may also be kept.
+    :returns: ten canonical checks (those that could not be run are recorded as such), the further checks that apply,
+        and the verdict: ``fail`` when a check failed, else ``error`` when the lab failed, else ``pass``. Where the lab failed,
+        what was left behind alone is no failure of libvirt's.
+    """
+    sheet = _Sheet()
+    _judge_before(sheet, case, seen)
+    sheet.add_call("migrated", "success", seen.migrated)
+    _judge_after(sheet, case, seen)
+    further = _judge_further(case, seen, protocol, replaces_config) if seen.migrated is not None else []
+    if seen.daemon_deaths:
+        further.append(Check("daemons-alive", FAIL, "alive", "; ".join(seen.daemon_deaths)))
+    if seen.leftovers is not None:
+        got = ", ".join(seen.leftovers) or "none"
+        further.append(Check("no-leftovers", FAIL if seen.leftovers else PASS, "none", got))
+
+    failed = [check for check in sheet.checks + further if check.result == FAIL]
+    # What the lab let go of in the middle of a migration may stay, and is then the lab's.
+    only_left = [check.name for check in failed] == ["no-leftovers"]
+    if failed and not (only_left and seen.lab_error):
+        first = failed[0]
+        reason = f"{first.name}: expected {first.expected}, got {first.got}"
+        return Judgement(sheet.checks, further, Verdict.FAIL, reason, rule=f"check {reason}")
+    if seen.lab_error or any(check.result == NOT_RUN for check in sheet.checks):
+        reason = seen.lab_error or "a check was not run and nothing says why"
+        return Judgement(sheet.checks, further, Verdict.ERROR, reason, rule="the lab failed, and not all checks were obtained")
+    return Judgement(sheet.checks, further, Verdict.PASS)
+
+
+def _judge_before(sheet: _Sheet, case: Case, seen: Observation) -> None:
+    """Checks 1 to 3: the scenario was set up."""
+    if case.scenario.persistent:
+        sheet.add_call("source-defined", "success", seen.source_defined)
+    else:
+        sheet.add("source-defined", "not needed", "not needed", True)
+    if seen.source_started is not None and not seen.source_started.ok:
+        sheet.add_call("source-state", case.scenario.state.value, seen.source_started)
+    else:
+        wanted = case.scenario.state.value
+        sheet.add("source-state", wanted, seen.source_state, seen.source_state == wanted)
+        if seen.source_state not in (None, wanted):
+            sheet.stopped = sheet.stopped or "source-state failed"
+    if case.scenario.target_config:
+        sheet.add_call("target-defined", "success", seen.target_defined)
+    else:
+        sheet.add("target-defined", "not needed", "not needed", True)
+
+
+def _judge_after(sheet: _Sheet, case: Case, seen: Observation) -> None:
+    """Checks 5 to 10: the world after the migration."""
+    expected = expect(case)
+    source, target = seen.source_after, seen.target_after
+    sheet.add("source-inactive", "inactive", _got(source, lambda s: "active" if s.active else "inactive"),
+              bool(source and not source.active))
+    # An active domain left behind with its config is check 5's failure; check 6 asks about the config alone.
+    kept = bool(source and source.exists and source.persistent)
+    sheet.add("source-config", "kept" if expected.source_config_kept else "gone",
+              _got(source, lambda s: "kept" if kept else "gone"), kept == expected.source_config_kept)
+    sheet.add("target-exists", "exists", _got(target, lambda s: "exists" if s.exists else "absent"),
+              bool(target and target.exists))
+    sheet.add("target-active", "active", _got(target, lambda s: "active" if s.active else "inactive"),
+              bool(target and target.active))
+    sheet.add("target-persistent", "persistent" if expected.target_persistent else "transient",
+              _got(target, lambda s: "persistent" if s.persistent else "transient"),
+              bool(target and target.exists and target.persistent == expected.target_persistent))
+    sheet.add("target-state", expected.target_state.value, _got(target, lambda s: s.state or "absent"),
+              bool(target and target.state == expected.target_state.value))
+
+
+def _got(sight: Optional[Sight], words: Any) -> Optional[str]:
+    return None if sight is None else words(sight)
+
+
+def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config: bool) -> list[Check]:
+    """The checks of what libvirt-tck does not look at, of a migration that was called."""
+    assert seen.migrated is not None
+    further = []
+    # A migration that was refused before the target was asked to prepare has used no protocol yet.
+    if protocol and seen.protocol is not None and (seen.protocol or seen.migrated.ok):
+        passed = seen.protocol.partition("-")[0] == protocol
+        further.append(Check("protocol", PASS if passed else FAIL, protocol, seen.protocol or "none seen"))
+    if seen.survival is not None:
+        further += _survival(case, seen.survival, migrated=seen.migrated.ok)
+    if seen.migrated.ok and seen.target_config is not None:
+        expected = expect(case).target_config
+        words = {"own": "kept", "guest": "replaced" if case.scenario.target_config else "made"}
+        got = words.get(seen.target_config, seen.target_config)
+        if expected == "replaced" and not replaces_config:
+            expected = "kept or replaced"
+        passed = got in expected.split(" or ")
+        further.append(Check("target-config", PASS if passed else FAIL, expected, got))
+    if not seen.migrated.ok:
+        further.append(_source_intact(case, seen))
+    return further
+
+
+def _survival(case: Case, guest: Survival, migrated: bool) -> list[Check]:
+    """Whether the guest itself went on, whole, and only once."""
+    state = expect(case).target_state if migrated else case.scenario.state
+    where = "target" if migrated else "source"
+    there = [copy for copy in guest.copies if copy.machine == where]
+    moved = max((copy.moved or 0 for copy in there), default=0)
+    runs = state is State.RUNNING
+    # With the flag `paused` a running guest goes on until it is stopped, so its counter may have grown before it stood still.
+    ran = runs or case.scenario.state is State.RUNNING
+    expected = f"{'from ' if ran else ''}{guest.before}{' on' if ran else ''}, {'counting' if runs else 'standing'}"
+    if guest.after is None:
+        went_on, got = False, "no counter in its memory"
+    else:
+        went_on = (guest.after >= guest.before if ran else guest.after == guest.before) and bool(moved) == runs
+        got = f"{guest.after}, {'counting' if moved else 'standing'}"
+    checks = [Check("guest-continuity", PASS if went_on else FAIL, expected, got)]
+    if guest.pattern is not None:
+        checks.append(Check("guest-memory", PASS if guest.pattern else FAIL, "whole", "whole" if guest.pattern else "damaged"))
+    running = [copy.machine for copy in guest.copies if copy.moved]
+    one = "at most one running copy"
+    checks.append(Check("single-copy", PASS if len(running) < 2 else FAIL, one, f"running on {' and '.join(running) or 'none'}"))
+    return checks
+
+
+def _source_intact(case: Case, seen: Observation) -> Check:
+    """After a failed migration the guest is still on the source as it was, and the target shows no trace of it."""
+    source = Sight(True, True, case.scenario.persistent, case.scenario.state.value)
+    target = Sight(True, False, True, "shutoff") if case.scenario.target_config else Sight(False)
+    expected = f"source {source}; target {target}"
+    if seen.source_after is None or seen.target_after is None:
+        return Check("source-intact", NOT_RUN, expected, seen.lab_error or "the daemons could not be asked")
+    got = f"source {seen.source_after}; target {seen.target_after}"
+    return Check("source-intact", PASS if got == expected else FAIL, expected, got)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogue that the lab ships, and ways to change it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import yaml
+
+from synthetic_run import ROOT
+
+SCENARIOS = ROOT / "scenarios"
+SCHEMA = SCENARIOS / "schema/catalogue.json"
+
+
+def default_catalogue() -> dict[str, Any]:
+    """The catalogue of the inventory, with the variables in it replaced by their defaults."""
+    text = (ROOT / "inventory/group_vars/all/catalogue.yml").read_text()
+    plain = yaml.safe_load(text)
+    text = re.sub(r"\{\{ (\w+) \}\}", lambda match: plain[match.group(1)], text)
+    data = yaml.safe_load(text)
+    return {name: data[f"migration_{name}"] for name in ("releases", "pairs", "guests")}
+
+
+CATALOGUE = default_catalogue()
+RELEASES, PAIRS, GUESTS = CATALOGUE["releases"], CATALOGUE["pairs"], CATALOGUE["guests"]
+
+TREE: dict[str, Any] = {
+    "kind": "tree", "base": "debian-11", "tree": "/srv/libvirt-0.9.1.tar.gz", "sha256": "0" * 64,
+    "packages": ["python2.7", "qemu-system-x86"], "python": "/usr/bin/python2.7", "libvirt": "0.9.1",
+}
+
+
+def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of the data with the entry at a path such as ``releases/debian-12/suite`` replaced, or removed for None."""
+    data = json.loads(json.dumps(data))  # entries that share a list or mapping get one each
+    *folders, last = path.split("/")
+    place = data
+    for key in folders:
+        place = place[int(key)] if isinstance(place, list) else place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return data

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines on this machine: real agents and commands, with the fake libvirt, and a file in place of a daemon's process.
+
+Also what else there is around a case: processes that look like guests, and a witness and a tap that do what a test says.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from fake_libvirt import lay
+from migration_lab.cell.cell import Cell
+from migration_lab.cell.machine import Machine
+from migration_lab.cell.witness import Witness
+from migration_lab.guest.config import GuestConfig
+from migration_lab.judging.observation import Copy
+from migration_lab.model.errors import LabError
+from migration_lab.relay.relays import Relays
+from migration_lab.relay.steps import Step
+
+# Keeps the process number in a file and adds one at each start, as a daemon that is started again has another.
+CONTROL = """#!/bin/sh
+case "$1" in
+restart)
+    rm -f "$0.pid"
+    read -r last < "$0.last"; echo $((last + 1)) | tee "$0.last" "$0.pid"; echo "started $((last + 1))" >> "$0.log"
+    ;;
+status) if [ -e "$0.pid" ]; then cat "$0.pid"; fi ;;
+esac
+"""
+
+
+def make_machine(folder: Path, role: str, uri: str = "") -> Machine:
+    """A machine whose daemon, number 100, runs."""
+    control = folder / role
+    control.write_text(CONTROL)
+    control.chmod(0o755)
+    control.with_name(f"{role}.last").write_text("99\n")
+    uri = uri or f"fake://a-{role}/"
+    machine = Machine(f"a-{role}", ("env", f"PYTHONPATH={folder}"), sys.executable, uri, (str(control),), f"{control}.log")
+    machine.restart_daemon()
+    return machine
+
+
+def make_cell(folder: Path) -> Cell:
+    """Three machines in a folder."""
+    lay(folder)
+    client = Machine("a-client", ("env", f"PYTHONPATH={folder}"), sys.executable)
+    return Cell(client, make_machine(folder, "source"), make_machine(folder, "target"))
+
+
+# Arguments: where RAM begins in a mapping, and whether the guest is ready. It puts its input into RAM from 4 MiB on, then
+# counts, 100 times a second.
+GUEST = """
+import mmap, struct, sys, time
+begin, ready = int(sys.argv[-2]), sys.argv[-1] == "ready"
+memory = mmap.mmap(-1, begin + 16 * 2**20)
+pattern = sys.stdin.buffer.read()
+memory[begin + 4 * 2**20:begin + 4 * 2**20 + len(pattern)] = pattern
+page = begin + 2 * 2**20
+if ready:
+    memory[page:page + 8] = b"MIGRLAB1"
+print("begun", flush=True)
+counter = 0
+while True:
+    time.sleep(0.01)
+    counter += ready
+    memory[page + 8:page + 16] = struct.pack("<Q", counter)
+"""
+
+
+class GuestProcess:
+    """A process that looks like QEMU's, with the memory of a guest of 16 MiB."""
+
+    def __init__(self, name: str, pattern: bytes, begin: int = 0, ready: bool = True) -> None:
+        self.process = subprocess.Popen(
+            ["/usr/bin/qemu-system-x86_64", "-c", GUEST, "-name", f"guest={name},debug-threads=on",
+             str(begin), "ready" if ready else "not"],
+            executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHOME": sys.base_prefix},
+        )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(pattern)
+        self.process.stdin.close()
+        assert self.process.stdout.readline() == b"begun\n"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def halt(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def end(self) -> None:
+        """End it; may be called again."""
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class FakeWitness(Witness):
+    """Sees the guests as a test says; what it was asked is in ``asked``."""
+
+    def __init__(self, source: Machine, target: Machine, guest: GuestConfig) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.counts = True
+        self.counters: dict[str, int | None] = {"source": 20, "target": 20}
+        self.copies: tuple[Copy, ...] | None = None
+        self.whole: bool | None = True
+        self.left: list[str] = []
+
+    def wait_until_counting(self, side: str, name: str, limit: float) -> None:
+        assert 1 <= limit <= 60
+        self.asked.append(("wait", side, name))
+        if not self.counts:
+            raise LabError(f"guest {name} on the {side} did not begin to count")
+
+    def counter(self, side: str, name: str) -> int | None:
+        self.asked.append(("counter", side, name))
+        return self.counters[side]
+
+    def watch(self, name: str, side: str, running: bool) -> tuple[Copy, ...]:
+        """All that a test did not say is well: one process, which counts when it should."""
+        self.asked.append(("watch", side, name, running))
+        return (Copy(side, 30, 3 if running else 0),) if self.copies is None else self.copies
+
+    def pattern_whole(self, side: str, name: str) -> bool | None:
+        self.asked.append(("pattern", side, name))
+        return self.whole
+
+    def leftovers(self, name: str) -> list[str]:
+        self.asked.append(("leftovers", name))
+        return self.left
+
+    def close(self) -> None:
+        self.asked.append(("close",))
+
+
+class FakeTap(Relays):
+    """Where it listens are other daemons; it has seen the same procedures of every domain."""
+
+    made: list[FakeTap] = []
+    oddities: list[str] = []
+
+    def __init__(self, *given: Any, **fields: Any) -> None:
+        self.given, self.fields = given, fields
+        self.procedures = ["begin3", "prepare3", "perform3", "finish3", "confirm3"]
+        self.taken: list[str] = []
+        self.stopped = 0
+        FakeTap.made.append(self)
+
+    def start(self) -> dict[str, str]:
+        return {"client-source": "tapped-source", "client-target": "tapped-target", "source-target": "tapped-target"}
+
+    def take(self, domain: str) -> list[Step]:
+        self.taken.append(domain)
+        return [Step("source-target", procedure, 1764000000.0, 0.1, "ok") for procedure in self.procedures]
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+def kill_daemon(machine: Machine) -> None:
+    """Let a machine's daemon be gone."""
+    Path(f"{machine.daemon[0]}.pid").unlink()
+
+
+def children() -> set[str]:
+    """Process numbers of this process's children."""
+    return {number for task in Path("/proc/self/task").iterdir() for number in (task / "children").read_text().split()}

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inspector: processes told by their command lines, guest memory found and read in a process that is like a QEMU."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_machines import GuestProcess
+from interpreters import interpreters
+from migration_lab.cell import inspector
+from migration_lab.cell.agent_process import BOOTSTRAP
+from migration_lab.cell.inspector import QemuInspector, counter_in, domain_name, possible_addresses, writable_mappings
+from migration_lab.guest import kernel as guest
+
+SOURCE = Path(inspector.__file__).read_text(encoding="utf-8")
+
+MIB = 1024 * 1024
+MEMORY = 16
+STATUS = 2 * MIB
+RAM = {"memory_mib": MEMORY, "status_offset": STATUS}
+
+
+# --- the program; its syntax is looked at in test_agent.py
+
+
+def test_magic_is_the_guests() -> None:
+    built = guest.build("x86_64")
+    assert guest.MAGIC == inspector.MAGIC
+    assert built.counter_address - built.magic_address == len(inspector.MAGIC)
+    assert built.magic_address - built.ram_base == STATUS
+
+
+# --- command lines and mappings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["/usr/bin/qemu-system-x86_64", "-S", "-name", "mlab-noo-001", "-m", "16"], "mlab-noo-001"),
+        (["/usr/bin/kvm", "-name", "mlab-noo-001,process=qemu:mlab-noo-001"], "mlab-noo-001"),
+        (["/usr/libexec/qemu-kvm", "-name", "guest=mlab-noo-001,debug-threads=on"], "mlab-noo-001"),
+        (["qemu-system-aarch64", "-name", "debug-threads=on,guest=mlab-noo-001"], "mlab-noo-001"),
+        (["qemu", "-name", "guest=mlab-noo-001"], "mlab-noo-001"),
+        (["qemu-system-x86_64", "-name", "mlab-\u00fc"], "mlab-\u00fc"),
+        (["qemu-system-x86_64", "-S", "-no-user-config", "-machine", "none"], None),  # libvirt asking for capabilities
+        (["qemu-system-x86_64", "-name"], None),
+        (["/usr/bin/python3", "qemu-system-x86_64", "-name", "mlab-noo-001"], None),
+        (["/bin/sh", "/usr/bin/qemu-system-x86_64", "-name", "mlab-noo-001"], None),  # a wrapper that has not come so far
+        (["qemu-img", "-name", "mlab-noo-001"], None),
+        ([], None),
+    ],
+)
+def test_domain_name_from_a_command_line(arguments: list[str], name: str | None) -> None:
+    assert domain_name("".join(f"{each}\0" for each in arguments).encode()) == name
+
+
+def test_mappings_that_can_be_ram_are_written_to_and_not_executed() -> None:
+    maps = b"""\
+55d000000000-55d000001000 r--p 00000000 fe:00 12   /usr/bin/qemu-system-x86_64
+55d000001000-55d000002000 rw-p 00000000 00:00 0    [heap]
+7f0000000000-7f0040000000 rwxp 00000000 00:00 0
+7f0050000000-7f0051000000 rw-s 00000000 00:01 2050 /memfd:pc.ram (deleted)
+7f0060000000-7f0061000000 ---p 00000000 00:00 0
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]
+"""
+    assert writable_mappings(maps) == [(0x55D000001000, 0x55D000002000), (0x7F0050000000, 0x7F0051000000)]
+
+
+def test_possible_addresses_are_the_likely_ones_first() -> None:
+    exact, odd, small = (64 * MIB, 80 * MIB), (90 * MIB + 4096, 109 * MIB), (120 * MIB, 121 * MIB)
+    found = list(possible_addresses([small, odd, exact], 16 * MIB))
+    assert found[:3] == [90 * MIB + 4096, 92 * MIB, 64 * MIB]
+    assert sorted(found[3:]) == [
+        address for address in range(odd[0], 93 * MIB + 1, 4096) if address not in (odd[0], 92 * MIB)
+    ]
+    assert len(found) == len(set(found))
+    assert all(address + 16 * MIB <= 109 * MIB for address in found)
+
+
+def test_huge_mapping_is_not_searched_page_by_page() -> None:
+    assert len(list(possible_addresses([(0, 1024 * MIB)], 16 * MIB))) == (1024 - 16) // 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "counter"),
+    [
+        (guest.MAGIC + struct.pack("<Q", 2**40), 2**40),
+        (guest.MAGIC + bytes(8), 0),
+        (bytes(16), None),
+        (guest.MAGIC + bytes(7), None),
+        (b"", None),
+    ],
+)
+def test_counter_in_a_status_page(status: bytes, counter: int | None) -> None:
+    assert counter_in(status) == counter
+
+
+# --- processes and files of a made-up machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A directory with a proc and the directories of libvirt in it."""
+    (tmp_path / "proc").mkdir()
+    for path in ("run/libvirt/qemu/autostart", "var/lib/libvirt/qemu", "etc/libvirt/qemu", "var/log/libvirt/qemu"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "var/run").symlink_to("../run")
+    for pid, arguments in {
+        "1": ["/sbin/init"],
+        "20": ["/usr/bin/qemu-system-x86_64", "-name", "guest=mlab-noo-001,debug-threads=on"],
+        "9": ["/usr/bin/qemu-system-x86_64", "-name", "guest=mlab-noo-0011,debug-threads=on"],
+        "30": ["/usr/bin/kvm", "-name", "other"],
+        "40": [],  # a zombie
+    }.items():
+        (tmp_path / "proc" / pid).mkdir()
+        (tmp_path / "proc" / pid / "cmdline").write_text("".join(f"{each}\0" for each in arguments))
+        (tmp_path / "proc" / pid / "maps").write_text("10000000-11000000 rw-p 00000000 00:00 0\n")
+        (tmp_path / "proc" / pid / "mem").write_bytes(b"")
+    (tmp_path / "proc/self").symlink_to("1")
+    (tmp_path / "proc/50").mkdir()  # a process that went after it was listed
+    return tmp_path
+
+
+def inspecting(machine: Path) -> QemuInspector:
+    return QemuInspector(str(machine / "proc"), str(machine))
+
+
+def test_guests_are_the_qemu_processes_of_a_prefix(machine: Path) -> None:
+    found = inspecting(machine).guests("mlab-")
+    assert found == [{"name": "mlab-noo-0011", "pid": 9}, {"name": "mlab-noo-001", "pid": 20}]
+    assert inspecting(machine).guests("mlab-ooo") == []
+
+
+def test_guest_without_a_magic_is_found_but_not_ready(machine: Path) -> None:
+    status = inspecting(machine).status("mlab-noo-001", **RAM)
+    assert status == {"found": True, "ready": False, "counter": None, "pid": 20}
+    assert inspecting(machine).digest("mlab-noo-001", **RAM, address_offset=0, size=1) == {"digest": None, "pid": None}
+    assert inspecting(machine).copies(["mlab-noo-001", "mlab-noo-002"], **RAM, seconds=0) == {
+        "mlab-noo-001": [{"pid": 20, "counter": None, "moved": None}]
+    }
+
+
+def test_guest_that_is_not_there(machine: Path) -> None:
+    assert inspecting(machine).status("mlab-noo-002", **RAM) == {"found": False, "ready": False, "counter": None, "pid": None}
+    assert inspecting(machine).digest("mlab-noo-002", **RAM, address_offset=0, size=1) == {"digest": None, "pid": None}
+    assert inspecting(machine).copies(["mlab-noo-002"], **RAM, seconds=60) == {}, "at once: there is nothing to wait for"
+
+
+LEFT = [
+    "run/libvirt/qemu/mlab-noo-001.xml",
+    "run/libvirt/qemu/mlab-noo-001.pid",
+    "run/libvirt/qemu/autostart/mlab-noo-001.xml",
+    "var/lib/libvirt/qemu/mlab-noo-001.monitor",
+    "var/lib/libvirt/qemu/domain-3-mlab-noo-001/monitor.sock",
+    "var/lib/libvirt/qemu/channel/target/domain-3-mlab-noo-001/org.qemu.guest_agent.0",
+    "var/lib/libvirt/qemu/save/mlab-noo-001.save",
+    "var/lib/libvirt/qemu/nvram/mlab-noo-001_VARS.fd",
+    "etc/libvirt/qemu/mlab-noo-001.xml",
+]
+
+
+def lay(machine: Path, *paths: str) -> None:
+    for path in paths:
+        (machine / path).parent.mkdir(parents=True, exist_ok=True)
+        (machine / path).write_text("")
+
+
+def test_leftovers_of_one_domain(machine: Path) -> None:
+    lay(
+        machine, *LEFT,
+        "run/libvirt/qemu/mlab-noo-0011.xml", "run/libvirt/qemu/mlab-noo-001-2.xml", "run/libvirt/qemu/xmlab-noo-001.xml",
+        "var/lib/libvirt/qemu/domain-3-mlab-noo-0011/monitor.sock", "var/lib/libvirt/qemu/domain-13-mlab-noo-002/monitor.sock",
+        "var/log/libvirt/qemu/mlab-noo-001.log", "var/cache/libvirt/qemu/mlab-noo-001.xml",
+        "etc/libvirt/qemu/networks/default.xml",
+    )
+    left = inspecting(machine).leftovers(name="mlab-noo-001")
+    assert left[0] == "process 20 mlab-noo-001"
+    directories = ("var/lib/libvirt/qemu/domain-3-mlab-noo-001", "var/lib/libvirt/qemu/channel/target/domain-3-mlab-noo-001")
+    files = [path for path in LEFT if "domain-3" not in path]
+    assert sorted(left[1:]) == sorted(
+        [f"directory {machine}/{path}" for path in directories] + [f"file {machine}/{path}" for path in files]
+    )
+
+
+def test_leftovers_of_a_prefix(machine: Path) -> None:
+    lay(machine, "run/libvirt/qemu/mlab-noo-0011.xml", "run/libvirt/qemu/other.xml", "run/libvirt/qemu/xmlab-noo-001.xml")
+    assert inspecting(machine).leftovers(prefix="mlab-") == [
+        "process 9 mlab-noo-0011", "process 20 mlab-noo-001", f"file {machine}/run/libvirt/qemu/mlab-noo-0011.xml",
+    ]
+
+
+def test_leftovers_of_a_name_that_libvirt_shortened(machine: Path) -> None:
+    name = "mlab-a-long-name-noo-001"
+    lay(machine, f"var/lib/libvirt/qemu/domain-7-{name[:20]}/monitor.sock", f"run/libvirt/qemu/channel/7-{name[:20]}/agent")
+    assert sorted(inspecting(machine).leftovers(name=name)) == [
+        f"directory {machine}/run/libvirt/qemu/channel/7-mlab-a-long-name-noo",
+        f"directory {machine}/var/lib/libvirt/qemu/domain-7-mlab-a-long-name-noo",
+    ]
+
+
+def test_no_leftovers_on_a_machine_without_libvirt(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    assert inspecting(tmp_path).leftovers(prefix="mlab-") == []
+
+
+# --- a process that has guest memory
+
+# Byte number i of each MiB of RAM, from 4 MiB on.
+PATTERN = b"".join(bytes([mib]) * MIB for mib in range(4, 12))
+DIGEST = hashlib.sha1(PATTERN).hexdigest()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., GuestProcess]]:
+    """Starts processes that look like QEMU's."""
+    children: list[GuestProcess] = []
+
+    def start_child(name: str, begin: int = 0, ready: bool = True) -> GuestProcess:
+        children.append(GuestProcess(name, PATTERN, begin, ready))
+        return children[-1]
+
+    yield start_child
+    for child in children:
+        child.end()
+
+
+def name_of(test: str) -> str:
+    return f"inspected-{os.getpid()}-{test}"
+
+
+@pytest.mark.parametrize("begin", [0, 4096 * 3, 2 * MIB, 5 * MIB + 4096])
+def test_guest_memory_is_found_wherever_it_is_in_its_mapping(start: Callable[..., GuestProcess], begin: int) -> None:
+    name = name_of("found")
+    child = start(name, begin)
+    looking = QemuInspector()
+    assert looking.guests(name) == [{"name": name, "pid": child.pid}]
+    first = looking.status(name, **RAM)
+    assert first == {"found": True, "ready": True, "counter": first["counter"], "pid": child.pid}
+    time.sleep(0.05)
+    assert 0 <= first["counter"] < looking.status(name, **RAM)["counter"] < 1000
+    assert looking.digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB) == {"digest": DIGEST, "pid": child.pid}
+
+
+def test_digest_may_be_of_any_size_but_not_beyond_the_memory(start: Callable[..., GuestProcess]) -> None:
+    name = name_of("digest")
+    child = start(name)
+    part = QemuInspector().digest(name, **RAM, address_offset=5 * MIB - 1, size=MIB + 2)
+    assert part["digest"] == hashlib.sha1(b"\4" + b"\5" * MIB + b"\6").hexdigest()
+    beyond = QemuInspector().digest(name, **RAM, address_offset=4 * MIB, size=2**46)
+    assert beyond == {"digest": None, "pid": child.pid}
+
+
+def test_guest_that_has_not_begun_is_not_ready(start: Callable[..., GuestProcess]) -> None:
+    name = name_of("unready")
+    child = start(name, ready=False)
+    assert QemuInspector().status(name, **RAM) == {"found": True, "ready": False, "counter": None, "pid": child.pid}
+    assert QemuInspector().digest(name, **RAM, address_offset=0, size=1) == {"digest": None, "pid": None}
+
+
+def test_remembered_address_is_not_believed(start: Callable[..., GuestProcess]) -> None:
+    name = name_of("cache")
+    child = start(name)
+    looking = QemuInspector()
+    assert looking.status(name, **RAM)["ready"]
+    for wrong in (4096, looking._ram[child.pid] + 4096):
+        looking._ram[child.pid] = wrong
+        assert looking.status(name, **RAM)["ready"]
+    child.end()
+    assert looking.status(name, **RAM) == {"found": False, "ready": False, "counter": None, "pid": None}
+
+
+def test_copies_tell_a_running_guest_from_a_halted_one(start: Callable[..., GuestProcess]) -> None:
+    one, two, absent = (name_of(each) for each in ("one", "two", "absent"))
+    running, halted, second = start(one), start(two), start(two)
+    halted.halt()
+    found = QemuInspector().copies([one, two, absent], **RAM, seconds=0.2)
+    assert set(found) == {one, two}
+    (copy,) = found[one]
+    assert copy["pid"] == running.pid and 0 < copy["moved"] <= copy["counter"]
+    by_pid = {each["pid"]: each for each in found[two]}
+    assert set(by_pid) == {halted.pid, second.pid}, "one domain, two processes"
+    assert by_pid[halted.pid]["moved"] == 0 and by_pid[second.pid]["moved"] > 0
+
+
+def test_of_two_processes_the_ready_one_is_shown(start: Callable[..., GuestProcess]) -> None:
+    name = name_of("target")
+    waiting, ready = start(name, ready=False), start(name)
+    status = QemuInspector().status(name, **RAM)
+    assert (status["ready"], status["pid"]) == (True, ready.pid)
+    assert QemuInspector().digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB)["pid"] == ready.pid
+    ready.end()
+    assert QemuInspector().status(name, **RAM) == {"found": True, "ready": False, "counter": None, "pid": waiting.pid}
+
+
+def test_zombie_is_no_guest(start: Callable[..., GuestProcess]) -> None:
+    name = name_of("zombie")
+    child = start(name)
+    looking = QemuInspector()
+    assert looking.status(name, **RAM)["ready"]
+    child.process.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert looking.guests(name) == [] and looking.copies([name], **RAM, seconds=0) == {}
+    assert QemuInspector()._counter(child.pid, MEMORY, STATUS) is None
+
+
+# --- the protocol, sent as agent_process.py sends the agent
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
+def test_requests_are_answered(start: Callable[..., GuestProcess], python: str) -> None:
+    name = name_of("protocol")
+    child = start(name)
+    requests: list[dict[str, Any]] = [
+        {"call": "guests", "prefix": name},
+        {"call": "status", "name": name, **RAM},
+        {"call": "digest", "name": name, **RAM, "address_offset": 4 * MIB, "size": 8 * MIB},
+        {"call": "copies", "names": [name, "absent"], **RAM, "seconds": 0.1},
+        {"call": "leftovers", "prefix": name},
+        {"call": "leftovers", "name": name},
+        {"call": "status"},
+        {"call": "guests", "prefix": name},
+    ]
+    given = f"{len(SOURCE)}\n{SOURCE}" + "".join(json.dumps({"limit": 10, **request}) + "\n" for request in requests)
+    done = subprocess.run([python, "-c", BOOTSTRAP], input=given.encode("ascii"), capture_output=True, check=True, timeout=20)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["ok"] for each in answers] == [True] * 6 + [False, True]
+    guests, status, digest, copies, left, left_of_one = (each["result"] for each in answers[:6])
+    assert guests == [{"name": name, "pid": child.pid}] == answers[7]["result"]
+    assert status["ready"] is True and status["pid"] == child.pid and status["counter"] > 0
+    assert digest == {"digest": DIGEST, "pid": child.pid}
+    assert list(copies) == [name] and copies[name][0]["moved"] > 0
+    assert left == left_of_one == [f"process {child.pid} {name}"]
+    assert set(answers[6]) == {"ok", "error", "seconds"}
+    assert set(answers[6]["error"]) == {"code", "domain", "message"}
+    assert answers[6]["error"]["message"].startswith("TypeError: ")
+    assert done.stderr == b""
+
+
+def test_call_that_takes_too_long_ends_the_inspector(start: Callable[..., GuestProcess]) -> None:
+    name = name_of("limit")
+    start(name)
+    request = {"call": "copies", "limit": 1, "names": [name], **RAM, "seconds": 30}
+    given = f"{len(SOURCE)}\n{SOURCE}" + json.dumps(request) + "\n"
+    done = subprocess.run([sys.executable, "-c", BOOTSTRAP], input=given.encode("ascii"), capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGALRM, b"")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_limit_does_not_outlive_its_call(fails: bool) -> None:
+    class Quick:
+        def nothing(self) -> None:
+            assert signal.alarm(10) in (9, 10), "the limit is running"
+            if fails:
+                raise ValueError
+
+    assert inspector.answer(Quick(), {"call": "nothing", "limit": 10})["ok"] is not fails
+    assert signal.alarm(0) == 0

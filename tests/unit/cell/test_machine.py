@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A machine: commands on it, and its daemon's controls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fake_machines import kill_daemon, make_machine
+from migration_lab.cell.machine import Machine
+from migration_lab.model.errors import LabError
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return make_machine(tmp_path, "source")
+
+
+def test_machine_is_made_from_a_modules_argument() -> None:
+    given = {
+        "name": "a-source", "exec": ["podman", "exec", "-i", "a-source"], "python": "/usr/bin/python3",
+        "uri": "qemu+tcp://10.0.0.2/system", "daemon": ["/lab/machine"], "log": "/var/log/libvirt/libvirtd.log",
+        "address": "10.0.0.2", "namespace": ["podman", "inspect", "a-source"],
+    }
+    assert Machine.from_data(given) == Machine(
+        "a-source", ("podman", "exec", "-i", "a-source"), "/usr/bin/python3", "qemu+tcp://10.0.0.2/system", ("/lab/machine",),
+        "/var/log/libvirt/libvirtd.log", "10.0.0.2", ("podman", "inspect", "a-source"),
+    )
+
+
+@pytest.mark.parametrize("given", [{}, {"uri": None, "daemon": None, "log": None, "address": None, "namespace": None}])
+def test_client_has_no_daemon(given: dict[str, None]) -> None:
+    client = Machine.from_data({"name": "a-client", "exec": [], "python": "/usr/bin/python2.7", **given})
+    assert (client.uri, client.daemon, client.log, client.address, client.namespace) == ("", (), "", "", ())
+
+
+def test_network_namespace_is_asked_for_on_the_lab_host() -> None:
+    elsewhere = Machine("a-client", ("/no/podman",), "python3", namespace=("echo", "/run/netns/a-client"))
+    assert elsewhere.network_namespace() == "/run/netns/a-client"
+    assert replace(elsewhere, namespace=()).network_namespace() is None
+
+
+def test_network_namespace_that_cannot_be_found_is_told() -> None:
+    machine = Machine("a-client", (), "python3", namespace=("sh", "-c", "echo no such container >&2; exit 125"))
+    with pytest.raises(LabError, match=r"^machine a-client: 'sh -c .*' failed: no such container$"):
+        machine.network_namespace()
+
+
+def test_command_runs_behind_the_exec_prefix(machine: Machine) -> None:
+    assert replace(machine, exec=("env", "WHERE=there")).run("sh", "-c", "echo $WHERE") == b"there\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "timeout", "said"),
+    [
+        (("sh", "-c", "echo no such file >&2; exit 3"), 30.0, "machine a-source: '.*' failed: no such file$"),
+        (("sh", "-c", "exit 3"), 30.0, "machine a-source: 'sh -c exit 3' failed: exit status 3$"),
+        (("sleep", "30"), 0.1, "machine a-source: 'sleep 30' could not be run: .*timed out after 0.1 seconds"),
+    ],
+)
+def test_command_that_fails_is_told_with_the_machine(
+    machine: Machine, command: tuple[str, ...], timeout: float, said: str
+) -> None:
+    with pytest.raises(LabError, match=said):
+        machine.run(*command, timeout=timeout)
+
+
+def test_exec_prefix_that_is_not_there_is_told() -> None:
+    with pytest.raises(LabError, match=r"machine a: 'true' could not be run: .*No such file or directory: '/no/podman'"):
+        Machine("a", ("/no/podman",), "python3").run("true")
+
+
+def test_command_gets_no_input(machine: Machine) -> None:
+    assert machine.run("cat") == b""
+
+
+def test_daemon_has_a_process_number_while_it_runs(machine: Machine) -> None:
+    assert machine.daemon_process() == 100
+    kill_daemon(machine)
+    assert machine.daemon_process() is None
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_daemon_is_started_again(machine: Machine, runs: bool) -> None:
+    if not runs:
+        kill_daemon(machine)
+    assert machine.restart_daemon() == machine.daemon_process() == 101
+
+
+def test_daemon_that_does_not_come_up_is_told(machine: Machine) -> None:
+    with pytest.raises(LabError, match=r"machine a-source: the daemon could not be started; look at .*log there"):
+        replace(machine, daemon=("true",)).restart_daemon()
+    broken = ("sh", "-c", "echo unable to bind >&2; exit 1")
+    with pytest.raises(LabError, match=r"machine a-source: '.*restart' failed: unable to bind"):
+        replace(machine, daemon=broken).restart_daemon()
+
+
+def test_log_is_read_from_an_offset(machine: Machine) -> None:
+    size = machine.log_size()
+    assert machine.log_since(0) == b"started 100\n" and size == 12
+    with Path(machine.log).open("ab") as log:
+        log.write(b"more \xff\n")
+    assert machine.log_since(size) == b"more \xff\n"
+    assert machine.log_since(machine.log_size()) == b""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "found"), [(10, ["at 8"]), (1000, ["at 0", "at 8"]), (0, [])]
+)
+def test_kernels_word_on_a_crash_is_taken_from_its_time_only(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, seconds: float, found: list[str]
+) -> None:
+    log = (
+        "1000.50 1900.00\n[  100.1] rpc-libvirtd[7]: segfault at 0 ip 00 in libvirt.so\n[  995.2] e1000: link is up\n"
+        "[  995.3] rpc-libvirtd[9]: segfault at 8 ip 00 in libvirt_driver_qemu.so[10,20+30]\nnot a line of the kernel's\n"
+    )
+    monkeypatch.setattr(Machine, "run", lambda self, *command: log.encode())
+    lines = machine.crash_since(seconds).splitlines()
+    assert [line.partition("segfault ")[2][:4] for line in lines] == found

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The witness: what it makes of what inspectors see, and real inspectors on processes that look like QEMU's."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Optional
+
+import pytest
+
+from fake_machines import GuestProcess, children
+from migration_lab.cell import witness
+from migration_lab.cell.machine import Machine
+from migration_lab.cell.witness import WATCH, InspectorProxy, Witness
+from migration_lab.guest import kernel as guest
+from migration_lab.guest import pattern
+from migration_lab.guest.config import GuestConfig
+from migration_lab.judging.observation import Copy
+from migration_lab.model.errors import LabError
+
+GUEST = GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest.img", "9.0.0")
+SOURCE, TARGET = (Machine(name, ("env",), sys.executable) for name in ("a-source", "a-target"))
+NAME = f"witnessed-{os.getpid()}"
+
+
+def whole_pattern() -> bytes:
+    """What a guest fills its memory with."""
+    words = guest.PATTERN_SIZE // 4
+    sums = struct.pack(f"<{words}Q", *(pattern.FIRST_WORD + pattern.STEP * number for number in range(words)))
+    return memoryview(sums).cast("I")[::2].tobytes()
+
+
+PATTERN = whole_pattern()
+
+# How a counter comes along: by the seconds since it was first looked at; None where it cannot be read.
+Course = Callable[[float], Optional[int]]
+
+
+def steady(since: float) -> int:
+    return 40
+
+
+def counting(since: float) -> int:
+    return 40 + int(since * 100)
+
+
+def later(since: float) -> int:
+    return 40 + int(max(since - 0.02, 0) * 100)
+
+
+def unread(since: float) -> None:
+    return None
+
+
+class Scripted:
+    """An inspector whose machine has processes with counters that come along as a test says.
+
+    One that is there only after or until some seconds is given with those.
+    """
+
+    def __init__(self, *courses: Course, arrives: float = 0.0, leaves: float = 99.0) -> None:
+        self._courses = courses
+        self._there = (arrives, leaves)
+        self._started: float | None = None
+        self.left: list[str] = []
+
+    def call(self, call: str, **fields: Any) -> Any:
+        self._started = self._started or time.monotonic()
+        since = time.monotonic() - self._started
+        if call == "leftovers":
+            assert fields == {"name": NAME}
+            return self.left
+        assert call == "copies" and fields["names"] == [NAME] and fields["memory_mib"] == 16
+        if not self._courses or not self._there[0] <= since <= self._there[1]:
+            return {}
+        return {NAME: [{"pid": pid, "counter": course(since)} for pid, course in enumerate(self._courses)]}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Witness]:
+    def make(source: Scripted, target: Scripted) -> Witness:
+        made = Witness(SOURCE, TARGET, GUEST)
+        monkeypatch.setattr(made, "_inspectors", {"source": source, "target": target})
+        return made
+
+    monkeypatch.setattr(witness, "COUNT_LIMIT", 0.3)
+    return make
+
+
+def moved(copies: tuple[Copy, ...]) -> list[tuple[str, object]]:
+    """By process where it is, and whether it was seen to count: None where it could not be read."""
+    return [(copy.machine, None if copy.moved is None else copy.moved > 0) for copy in copies]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "running", "seen", "seconds"),
+    [
+        # Where it must run it is watched until it is seen counting, and no longer.
+        (Scripted(), Scripted(counting), True, [("target", True)], (0.01, 0.2)),
+        (Scripted(), Scripted(later), True, [("target", True)], (0.02, 0.2)),
+        (Scripted(), Scripted(steady), True, [("target", False)], (0.3, 1.0)),
+        (Scripted(), Scripted(unread), True, [("target", None)], (0.3, 1.0)),
+        (Scripted(), Scripted(), True, [], (0.3, 1.0)),
+        (Scripted(counting), Scripted(steady), True, [("source", True), ("target", False)], (0.3, 1.0)),
+        # Where it must stand it is watched for a moment.
+        (Scripted(), Scripted(steady), False, [("target", False)], (WATCH, 0.2)),
+        (Scripted(), Scripted(counting), False, [("target", True)], (WATCH, 0.2)),
+        # A second process is given the time to show that it counts.
+        (Scripted(steady), Scripted(counting), True, [("source", False), ("target", True)], (WATCH, 0.2)),
+        (Scripted(later), Scripted(counting), True, [("source", True), ("target", True)], (WATCH, 0.2)),
+        (Scripted(), Scripted(counting, later), True, [("target", True), ("target", True)], (WATCH, 0.2)),
+        (Scripted(unread), Scripted(counting), True, [("source", None), ("target", True)], (WATCH, 0.2)),
+        # One that ends meanwhile did not count; one that comes later was no copy when the migration returned.
+        (Scripted(counting, leaves=0.005), Scripted(counting), True, [("source", None), ("target", True)], (WATCH, 0.2)),
+        (Scripted(counting, arrives=0.005), Scripted(counting), True, [("target", True)], (0.01, 0.2)),
+    ],
+)
+def test_guest_is_watched(
+    scripted: Callable[..., Witness], source: Scripted, target: Scripted, running: bool,
+    seen: list[tuple[str, object]], seconds: tuple[float, float],
+) -> None:
+    started = time.monotonic()
+    copies = scripted(source, target).watch(NAME, "target", running)
+    took = time.monotonic() - started
+    assert moved(copies) == seen
+    assert seconds[0] <= took < seconds[1] + 1
+    assert all(copy.counter in (40, None) for copy in copies), "as it was first seen"
+
+
+def test_guest_can_be_watched_on_the_source(scripted: Callable[..., Witness]) -> None:
+    copies = scripted(Scripted(counting), Scripted(steady)).watch(NAME, "source", running=True)
+    assert moved(copies) == [("source", True), ("target", False)]
+
+
+def test_leftovers_say_where_they_are(scripted: Callable[..., Witness]) -> None:
+    source, target = Scripted(), Scripted()
+    source.left, target.left = ["process 7 x", "file /run/x.xml"], ["process 8 x"]
+    assert scripted(source, target).leftovers(NAME) == [
+        "process 7 x on the source", "file /run/x.xml on the source", "process 8 x on the target",
+    ]
+    assert scripted(Scripted(), Scripted()).leftovers(NAME) == []
+
+
+# With real inspectors; source and target are both this machine
+
+
+@pytest.fixture
+def real() -> Iterator[Witness]:
+    before = children()
+    made = Witness(SOURCE, TARGET, GUEST)
+    yield made
+    made.close()
+    assert children() <= before, "no inspector is left"
+
+
+@pytest.fixture
+def start(real: Witness) -> Iterator[Callable[..., GuestProcess]]:
+    """Starts guests, which are gone before the witness is."""
+    started: list[GuestProcess] = []
+
+    def start_guest(data: bytes = PATTERN, ready: bool = True) -> GuestProcess:
+        started.append(GuestProcess(NAME, data, ready=ready))
+        return started[-1]
+
+    yield start_guest
+    for process in started:
+        process.end()
+
+
+def test_running_guest_is_seen_by_real_inspectors(start: Callable[..., GuestProcess], real: Witness) -> None:
+    process = start()
+    real.wait_until_counting("source", NAME, 5)
+    first = real.counter("source", NAME)
+    assert first is not None and first >= witness.COUNTING_FROM
+    copies = real.watch(NAME, "target", running=True)
+    assert moved(copies) == [("source", True), ("target", True)], "the same process, seen from both"
+    assert real.pattern_whole("target", NAME) is True
+    assert real.leftovers(NAME) == [f"process {process.pid} {NAME} on the source", f"process {process.pid} {NAME} on the target"]
+
+
+def test_guest_that_stands_still_is_seen_so(start: Callable[..., GuestProcess], real: Witness) -> None:
+    process = start()
+    real.wait_until_counting("source", NAME, 5)
+    process.halt()
+    counter = real.counter("source", NAME)
+    copies = real.watch(NAME, "source", running=False)
+    assert [(copy.counter, copy.moved) for copy in copies] == [(counter, 0)] * 2
+    assert real.counter("target", NAME) == counter
+
+
+@pytest.mark.parametrize("at", [0, 4096 * 1000 + 17, guest.PATTERN_SIZE - 1])
+def test_memory_that_is_not_whole_is_seen(start: Callable[..., GuestProcess], real: Witness, at: int) -> None:
+    start(PATTERN[:at] + bytes([PATTERN[at] ^ 1]) + PATTERN[at + 1:])
+    assert real.pattern_whole("source", NAME) is False
+
+
+def test_guest_that_is_not_ready_has_nothing_to_read(start: Callable[..., GuestProcess], real: Witness) -> None:
+    start(b"", ready=False)
+    assert real.counter("source", NAME) is None and real.pattern_whole("source", NAME) is None
+    assert moved(real.watch(NAME, "source", running=False)) == [("source", None), ("target", None)]
+    with pytest.raises(LabError, match=f"guest {NAME} on the source did not begin to count within 0 s; give it more time_limit"):
+        real.wait_until_counting("source", NAME, 0.05)
+
+
+def test_guest_that_is_not_there_is_none(real: Witness) -> None:
+    assert real.counter("target", NAME) is None and real.pattern_whole("target", NAME) is None
+    assert real.watch(NAME, "target", running=False) == () and real.leftovers(NAME) == []
+
+
+# An inspector
+
+
+@pytest.fixture
+def inspector() -> Iterator[InspectorProxy]:
+    before = children()
+    made = InspectorProxy(SOURCE)
+    yield made
+    made.close()
+    made.close()
+    assert children() <= before
+
+
+def test_inspector_starts_when_it_is_asked_and_is_kept(inspector: InspectorProxy) -> None:
+    before = children()
+    assert inspector.call("guests", prefix=NAME) == []
+    (started,) = children() - before
+    assert inspector.call("guests", prefix=NAME) == [] and children() - before == {started}
+
+
+def test_inspector_that_died_is_started_again(inspector: InspectorProxy) -> None:
+    inspector.call("guests", prefix=NAME)
+    assert inspector._agent is not None
+    inspector._agent.kill()
+    assert inspector.call("guests", prefix=NAME) == []
+
+
+def test_refusal_of_an_inspector_is_told_with_the_machine(inspector: InspectorProxy) -> None:
+    with pytest.raises(LabError, match=r"^machine a-source: its QEMU processes could not be looked at: TypeError"):
+        inspector.call("status")
+    assert inspector.call("guests", prefix=NAME) == [], "it goes on"
+
+
+def test_machine_that_is_gone_is_told() -> None:
+    gone = InspectorProxy(Machine("a-target", ("sh", "-c", "echo no such container >&2; exit 125"), "python3"))
+    with pytest.raises(LabError, match="no such container"):
+        gone.call("guests", prefix=NAME)
+    gone.close()
+
+
+def test_inspector_is_shared_by_workers(inspector: InspectorProxy) -> None:
+    answers: list[object] = []
+
+    def ask() -> None:
+        for _ in range(20):
+            answers.append(inspector.call("status", name=NAME, memory_mib=16, status_offset=0)["found"])
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [False] * 120

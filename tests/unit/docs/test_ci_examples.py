@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The example workflows call what is in the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = sorted((ROOT / "docs" / "ci").glob("*.yml"))
+SETTINGS = {
+    name for path in (ROOT / "inventory" / "group_vars" / "all").glob("*.yml") for name in yaml.safe_load(path.read_text())
+}
+
+
+def commands(data: Any, under: str = "") -> Iterator[str]:
+    """The texts of a workflow that a shell runs."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from commands(value, str(key))
+    elif isinstance(data, list):
+        for value in data:
+            yield from commands(value, under)
+    elif under in ("run", "script", "before_script"):
+        yield data
+
+
+def test_there_is_an_example_for_each_service() -> None:
+    assert [path.name for path in EXAMPLES] == ["github-actions.yml", "gitlab-ci.yml"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_what_there_is(path: Path) -> None:
+    text = "\n".join(commands(yaml.safe_load(path.read_text())))
+    playbooks = re.findall(r"playbooks/\S+\.yml", text)
+    assert "playbooks/nightly.yml" in playbooks
+    assert all((ROOT / playbook).is_file() for playbook in playbooks)
+    targets = re.findall(r"\bmake ([a-z]+)$", text, re.MULTILINE)
+    assert "setup" in targets
+    assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)
+    settings = re.findall(r"-e (\w+)=", text)
+    assert settings and set(settings) <= SETTINGS
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_keeps_results_of_a_night_that_failed(path: Path) -> None:
+    data = yaml.safe_load(path.read_text())
+    if path.stem == "gitlab-ci":
+        job = data["nightly"]
+        assert job["artifacts"]["when"] == job["cache"]["when"] == "always"
+        assert job["artifacts"]["paths"] == job["cache"]["paths"] == ["results"]
+        return
+    steps = data["jobs"]["nightly"]["steps"]
+    kept = [step for step in steps if "save" in step.get("uses", "") or "upload" in step.get("uses", "")]
+    assert len(kept) == 2
+    assert all(step["if"] == "always()" and step["with"]["path"] == "results" for step in kept)

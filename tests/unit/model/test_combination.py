@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Combinations: their numbering, the order in which they run, and how cells share them."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import pytest
+
+from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, check_combinations, classes, deal
+from migration_lab.model.errors import LabError
+
+CELLS = ["a", "b", "c", "d", "e", "f", "g", "h"]
+
+
+def changes(one: str, other: str) -> int:
+    """Number of machines whose class differs."""
+    return sum(a != b for a, b in zip(one, other))
+
+
+def test_numbering_is_the_designs() -> None:
+    assert " ".join(COMBINATIONS) == "ooo noo ono oon nno non onn nnn"
+
+
+@pytest.mark.parametrize("order", [COMBINATIONS, RUNNING_ORDER])
+def test_every_combination_is_there_once(order: tuple[str, ...]) -> None:
+    assert sorted(order) == sorted("".join(letters) for letters in product("no", repeat=3))
+
+
+def test_running_order_changes_one_machine_at_a_time() -> None:
+    assert [changes(one, other) for one, other in pairwise(RUNNING_ORDER)] == [1] * 7
+
+
+@pytest.mark.parametrize(
+    ("name", "client", "source", "target"),
+    [("ooo", "old", "old", "old"), ("noo", "new", "old", "old"), ("ono", "old", "new", "old"), ("oon", "old", "old", "new")],
+)
+def test_letters_stand_for_client_source_target(name: str, client: str, source: str, target: str) -> None:
+    assert classes(name) == {"client": client, "source": source, "target": target}
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (list(COMBINATIONS), list(RUNNING_ORDER)),
+        (["nnn", "onn", "ooo"], ["ooo", "onn", "nnn"]),
+        (["noo", "noo"], ["noo"]),
+    ],
+)
+def test_chosen_combinations_run_in_running_order_each_once(names: list[str], order: list[str]) -> None:
+    assert check_combinations(names) == order
+
+
+@pytest.mark.parametrize("name", ["xyz", "NOO", "no", "nooo", "", "all"])
+def test_unknown_combination_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        check_combinations(["noo", name])
+    assert f"no combination '{name}'" in str(refusal.value)
+    assert "ooo, noo, ono, oon, nno, non, onn, nnn" in str(refusal.value)
+
+
+def test_no_combination_at_all_is_refused() -> None:
+    with pytest.raises(LabError, match="no combination is named"):
+        check_combinations([])
+
+
+@pytest.mark.parametrize("cells", [CELLS[:count] for count in range(1, 9)], ids=len)
+def test_dealing_gives_each_combination_to_one_cell(cells: list[str]) -> None:
+    shares = deal(RUNNING_ORDER, cells)
+    assert list(shares) == cells
+    assert [name for cell in cells for name in shares[cell]] == list(RUNNING_ORDER), "each once, and in running order"
+    sizes = [len(share) for share in shares.values()]
+    assert max(sizes) - min(sizes) <= 1
+    for share in shares.values():
+        assert all(changes(one, other) == 1 for one, other in pairwise(share))
+
+
+def test_cells_without_a_share_are_told_so() -> None:
+    assert deal(["noo"], ["a", "b"]) == {"a": ["noo"], "b": []}

@@ -1,0 +1,489 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's data: what is wrong in it is refused with the place, and the default catalogue is right."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from default_catalogue import CATALOGUE, GUESTS, PAIRS, RELEASES, SCENARIOS, SCHEMA, TREE, changed
+from migration_lab.model.digest import files_id
+from migration_lab.model.errors import LabError
+from migration_lab.planning.catalogue import choose_guest, choose_pair
+from migration_lab.planning.profiles import load_profile
+from migration_lab.planning.schema import validate
+from migration_lab.releases.recipe import check_obtainable, release_id, resolve_release
+
+# The default catalogue
+
+
+def test_default_catalogue_is_valid() -> None:
+    validate(CATALOGUE, SCHEMA, "the catalogue")
+
+
+def test_default_catalogue_has_its_releases() -> None:
+    assert {name: (entry["suite"], entry["libvirt"], entry["qemu"]) for name, entry in RELEASES.items()} == {
+        "debian-6": ("squeeze", "0.8.3", "0.12"),
+        "debian-7": ("wheezy", "0.9.12", "1.1"),
+        "debian-11": ("bullseye", "7.0.0", "5.2"),
+        "debian-12": ("bookworm", "9.0.0", "7.2"),
+        "debian-13": ("trixie", "11.3.0", "10.0"),
+        "ubuntu-11.04": ("natty", "0.8.8", "0.14"),
+        "ubuntu-11.10": ("oneiric", "0.9.2", "0.14"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("pair", "guest", "machine"),
+    [
+        ("debian", "x86_64", "pc-i440fx-7.2"),
+        ("debian", "aarch64", "virt-7.2"),
+        ("debian-lts", "x86_64", "pc-i440fx-5.2"),
+        ("debian-lts", "aarch64", "virt-5.2"),
+    ],
+)
+def test_machine_type_is_one_that_both_hypervisors_know(pair: str, guest: str, machine: str) -> None:
+    chosen = choose_guest(guest, GUESTS, choose_pair(pair, PAIRS, RELEASES), RELEASES, machine="")
+    assert chosen == {"name": guest, **GUESTS[guest], "machine": machine}
+
+
+@pytest.mark.parametrize("qemu", ["7.2", "10.0"])
+def test_older_hypervisor_names_the_machine_type_on_whichever_side_it_is(qemu: str) -> None:
+    other = {"7.2": "10.0", "10.0": "7.2"}[qemu]
+    releases = changed(changed(RELEASES, "debian-12/qemu", qemu), "debian-13/qemu", other)
+    pair = choose_pair("debian", PAIRS, releases)
+    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-i440fx-7.2"
+
+
+def test_machine_type_can_be_given() -> None:
+    guest = choose_guest("x86_64", GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, machine="pc-q35-6.0")
+    assert guest["machine"] == "pc-q35-6.0"
+
+
+def test_catalogues_own_entries_are_not_changed() -> None:
+    before = copy.deepcopy(CATALOGUE)
+    choose_guest("x86_64", GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, machine="pc-q35-6.0")
+    assert before == CATALOGUE
+
+
+# Bad entries of the catalogue
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("releases/debian-12/suite", None, "releases, debian-12: 'suite' is a required property"),
+        ("releases/debian-12/libvirt", None, "releases, debian-12: 'libvirt' is a required property"),
+        ("releases/debian-12/libvirt", 9.0, "releases, debian-12, libvirt: 9.0 is not of type 'string'"),
+        ("releases/debian-12/libvirt", "latest", "releases, debian-12, libvirt: 'latest' does not match"),
+        ("releases/debian-12/qemu", "7.2.22", "releases, debian-12, qemu: '7.2.22' does not match"),
+        ("releases/debian-12/qemu", 7.2, "releases, debian-12, qemu: 7.2 is not of type 'string'"),
+        ("releases/debian-12/kind", "rpm", "releases, debian-12, kind: "),
+        ("releases/debian-12/mirror", "ftp.debian.org", "releases, debian-12, mirror: 'ftp.debian.org' does not match"),
+        ("releases/debian-12/keyring", "keys.gpg", "releases, debian-12, keyring: 'keys.gpg' does not match"),
+        ("releases/debian-12/packages", [], "releases, debian-12, packages: [] "),
+        ("releases/debian-12/packages", ["ok", "Not Ok"], "releases, debian-12, packages, entry 2: 'Not Ok' does not match"),
+        ("releases/debian-12/python", "python3", "releases, debian-12, python: 'python3' does not match"),
+        ("releases/debian-12/emulators/x86_64", "qemu", "releases, debian-12, emulators, x86_64: 'qemu' does not match"),
+        ("releases/debian-12/extra", "x", "releases, debian-12: Additional properties are not allowed ('extra' was unexpected)"),
+        ("releases/Debian 12", {}, "'Debian 12'"),
+        ("releases/debian-12", "bookworm", "releases, debian-12: 'bookworm' is not of type 'object'"),
+        ("pairs/debian/boundary", None, "pairs, debian: 'boundary' is a required property"),
+        ("pairs/debian/boundary", 11.3, "pairs, debian, boundary: 11.3 is not of type 'string'"),
+        ("pairs/debian/older", "x", "pairs, debian: Additional properties are not allowed ('older' was unexpected)"),
+        ("releases/debian-6/release_sha256", "1234", "releases, debian-6, release_sha256: '1234' does not match"),
+        ("releases/debian-6/architecture", "arm64", "releases, debian-6, architecture: 'arm64' is not one of"),
+        ("releases/debian-6/needs", ["kvm"], "releases, debian-6, needs, entry 1: 'kvm' is not one of"),
+        ("releases/debian-6/kind", "tree", "releases, debian-6: 'base' is a required property"),
+        ("releases/my", {**TREE, "sha256": "ab"}, "releases, my, sha256: 'ab' does not match"),
+        ("releases/my", {**TREE, "tree": "my.tar"}, "releases, my, tree: 'my.tar' does not match"),
+        ("releases/my", {**TREE, "suite": "bookworm"}, "releases, my: Additional properties are not allowed ('suite' was"),
+        ("releases/my", {**TREE, "prefix": "opt"}, "releases, my, prefix: 'opt' does not match"),
+        ("pairs/emulated-v2/ceiling", 0.9, "pairs, emulated-v2, ceiling: 0.9 is not of type 'string'"),
+        ("pairs/debian/workers_per_core", 0, "pairs, debian, workers_per_core: 0 is less than the minimum of 1"),
+        ("pairs/debian/alone_again", "yes", "pairs, debian, alone_again: 'yes' is not of type 'boolean'"),
+        ("guests/x86_64/memory", "16", "guests, x86_64, memory: '16' is not of type 'integer'"),
+        ("guests/x86_64/memory", 8, "guests, x86_64, memory: 8 is less than the minimum of 16"),
+        ("guests/x86_64/arch", "riscv64", "guests, x86_64, arch: 'riscv64' is not one of"),
+        ("guests/x86_64/workers_per_core", 0, "guests, x86_64, workers_per_core: 0 is less than the minimum of 1"),
+    ],
+)
+def test_bad_entry_is_refused_with_entry_and_field(path: str, value: Any, said: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        validate(changed(CATALOGUE, path, value), SCHEMA, "the catalogue")
+    assert str(refusal.value).startswith("the catalogue: ")
+    assert said in str(refusal.value)
+
+
+# Pairs and guests
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("redhat", "debian, debian-lts, emulated-v2, v3-protocol"), ("", "debian, debian-lts"), ("Debian", "debian, debian-lts")],
+)
+def test_unknown_pair_is_refused_with_the_known_ones(name: str, known: str) -> None:
+    with pytest.raises(LabError, match=f"there is no pair '{name}'; migration_pairs has {known}"):
+        choose_pair(name, PAIRS, RELEASES)
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+def test_pair_with_an_unknown_release_is_refused(side: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        choose_pair("debian", changed(PAIRS, f"debian/{side}", "debian-99"), RELEASES)
+    assert str(refusal.value) == (
+        f"pair 'debian': there is no release 'debian-99' ({side}); migration_releases has debian-11, debian-12, debian-13, "
+        "debian-6, debian-7, ubuntu-11.04, ubuntu-11.10"
+    )
+
+
+@pytest.mark.parametrize("boundary", ["9.0.1", "10.0", "11.3.0"])
+def test_boundary_is_above_old_and_at_most_new(boundary: str) -> None:
+    pair = choose_pair("debian", changed(PAIRS, "debian/boundary", boundary), RELEASES)
+    assert pair == {"name": "debian", "old": "debian-12", "new": "debian-13", "boundary": boundary}
+
+
+@pytest.mark.parametrize("boundary", ["9.0.0", "8.9.9", "11.3.1", "11.10.0", "0.9.2"])
+def test_boundary_that_is_not_between_is_refused(boundary: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        choose_pair("debian", changed(PAIRS, "debian/boundary", boundary), RELEASES)
+    assert str(refusal.value) == f"pair 'debian': boundary {boundary} is not above old (9.0.0) and at most new (11.3.0)"
+
+
+@pytest.mark.parametrize("pair", [{"old": "debian-13", "new": "debian-12"}, {"old": "debian-13", "new": "debian-13"}])
+def test_pair_the_wrong_way_round_is_refused(pair: dict[str, str]) -> None:
+    with pytest.raises(LabError, match=r"boundary 11\.3\.0 is not above old"):
+        choose_pair("wrong", {"wrong": {**pair, "boundary": "11.3.0"}}, RELEASES)
+
+
+def test_unknown_guest_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(LabError, match="there is no guest 'riscv64'; migration_guests has aarch64, x86_64"):
+        choose_guest("riscv64", GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, "")
+
+
+@pytest.mark.parametrize("release", ["debian-12", "debian-13"])
+def test_guest_that_a_release_cannot_run_is_refused(release: str) -> None:
+    releases = changed(RELEASES, f"{release}/emulators", {"x86_64": "/usr/bin/qemu-system-x86_64"})
+    pair = choose_pair("debian", PAIRS, releases)
+    with pytest.raises(LabError, match=f"release '{release}' has no emulator for aarch64 guests"):
+        choose_guest("aarch64", GUESTS, pair, releases, "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "machine"),
+    [("0.14", "0.14", "pc-0.14"), ("1.3", "1.4", "pc-1.3"), ("1.4", "2.0", "pc-i440fx-1.4"), ("0.12", "10.0", "pc-0.12")],
+)
+def test_board_has_the_name_that_the_older_hypervisor_gives_it(old: str, new: str, machine: str) -> None:
+    releases = changed(changed(RELEASES, "debian-12/qemu", old), "debian-13/qemu", new)
+    assert choose_guest("x86_64", GUESTS, choose_pair("debian", PAIRS, releases), releases, "")["machine"] == machine
+
+
+# Ceilings
+
+
+def test_emulated_pair_is_one_release_with_a_ceiling_below_the_boundary() -> None:
+    assert choose_pair("emulated-v2", PAIRS, RELEASES) == {
+        "name": "emulated-v2", "old": "debian-12", "new": "debian-12", "boundary": "0.9.2", "ceiling": "0.9.1"
+    }
+
+
+def test_ceiling_that_the_tap_does_not_know_is_refused() -> None:
+    with pytest.raises(LabError, match=r"pair 'emulated-v2': the tap knows no ceiling 0\.9\.0; it has 0\.9\.1"):
+        choose_pair("emulated-v2", changed(PAIRS, "emulated-v2/ceiling", "0.9.0"), RELEASES)
+
+
+@pytest.mark.parametrize("boundary", ["0.9.1", "0.8.0"])
+def test_boundary_that_is_not_above_the_ceiling_is_refused(boundary: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        choose_pair("emulated-v2", changed(PAIRS, "emulated-v2/boundary", boundary), RELEASES)
+    assert str(refusal.value) == (
+        f"pair 'emulated-v2': boundary {boundary} is not above the ceiling (0.9.1) and at most new (9.0.0)"
+    )
+
+
+@pytest.mark.parametrize(("old", "boundary"), [("0.9.1", "0.9.2"), ("0.8.3", "0.9.2"), ("9.0.0", "11.3.0")])
+def test_ceiling_on_a_machine_that_is_old_anyway_is_refused(old: str, boundary: str) -> None:
+    pairs = {"p": {"old": "debian-12", "new": "debian-13", "boundary": boundary, "ceiling": "0.9.1"}}
+    with pytest.raises(LabError) as refusal:
+        choose_pair("p", pairs, changed(RELEASES, "debian-12/libvirt", old))
+    assert str(refusal.value) == (
+        f"pair 'p': a ceiling on a machine that is old anyway: release 'debian-12' has libvirt {old}, below the boundary "
+        f"{boundary}; leave the ceiling out"
+    )
+
+
+# Archives
+
+
+def test_pair_of_2011_is_refused_until_its_archive_is_named_and_pinned() -> None:
+    with pytest.raises(LabError) as refusal:
+        choose_pair("v3-protocol", PAIRS, RELEASES)
+    assert str(refusal.value) == (
+        "release 'ubuntu-11.04' cannot be built from suite natty: its archive mirror is not set and the checksum of the suite's "
+        "file Release is not pinned (release_sha256); set a mirror that has the suite, with the checksum, or use a release of "
+        "kind tree in its place"
+    )
+
+
+def test_pair_of_2011_is_taken_from_an_archive_that_is_named_and_pinned() -> None:
+    releases = RELEASES
+    for name in ("ubuntu-11.04", "ubuntu-11.10"):
+        releases = changed(changed(releases, f"{name}/mirror", "http://mirror"), f"{name}/release_sha256", "0" * 64)
+    pair = choose_pair("v3-protocol", PAIRS, releases)
+    assert (pair["old"], pair["new"], pair["workers_per_core"], pair["alone_again"]) == ("ubuntu-11.04", "ubuntu-11.10", 2, True)
+    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-0.14"
+
+
+@pytest.mark.parametrize(
+    ("mirror", "sha256", "missing"),
+    [("", "0" * 64, "its archive mirror is not set;"), ("http://mirror", "", "the checksum of the suite's file Release is not")],
+)
+def test_archive_that_lacks_one_is_refused_for_it(mirror: str, sha256: str, missing: str) -> None:
+    archive = {**RELEASES["debian-6"], "mirror": mirror, "release_sha256": sha256}
+    with pytest.raises(LabError, match=f"release 'debian-6' cannot be built from suite squeeze: {missing}"):
+        check_obtainable("debian-6", archive)
+
+
+def test_suite_that_apt_trusts_needs_neither() -> None:
+    check_obtainable("debian-12", RELEASES["debian-12"])
+
+
+# Trees
+
+
+def test_release_that_is_no_tree_is_its_own_recipe() -> None:
+    assert resolve_release("debian-12", RELEASES) == RELEASES["debian-12"]
+
+
+def test_tree_is_laid_over_its_bases_recipe() -> None:
+    base = RELEASES["debian-11"]
+    assert resolve_release("my", {**RELEASES, "my": TREE}) == {
+        **base, **TREE, "packages": [*base["packages"], "python2.7"], "python": "/lab/python",
+        "interpreter": "/usr/bin/python2.7", "adapt_emulators": True,
+    }
+
+
+def test_tree_may_differ_from_its_base() -> None:
+    own = {"qemu": "4.1", "emulators": {"x86_64": "/opt/qemu"}}
+    recipe = resolve_release("my", {**RELEASES, "my": {**changed(TREE, "python", None), **own}})
+    assert (recipe["qemu"], recipe["emulators"], recipe["interpreter"]) == ("4.1", {"x86_64": "/opt/qemu"}, "/usr/bin/python3")
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "qemu", "adapted"),
+    [
+        ("0.9.1", "5.2", True),
+        ("0.10.2", "10.0", True),
+        ("0.9.1", "1.1", False),
+        ("1.0.0", "10.0", False),
+    ],
+)
+def test_emulator_too_new_for_the_trees_libvirt_is_adapted(libvirt: str, qemu: str, adapted: bool) -> None:
+    recipe = resolve_release("my", {**RELEASES, "my": {**TREE, "libvirt": libvirt, "qemu": qemu}})
+    assert recipe["adapt_emulators"] is adapted
+
+
+@pytest.mark.parametrize(("base", "said"), [("debian-99", "there is no such release"), ("other", "that is a tree itself")])
+def test_tree_over_what_is_no_root_is_refused(base: str, said: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        resolve_release("my", {**RELEASES, "other": TREE, "my": {**TREE, "base": base}})
+    assert str(refusal.value).startswith(f"release 'my': base is '{base}', {said}; lay the tree over one of debian-11, debian-12")
+
+
+def test_tree_has_its_place_in_pairs_and_runs_its_bases_guests() -> None:
+    releases = {**RELEASES, "my": TREE}
+    pair = choose_pair("v3-protocol", changed(changed(PAIRS, "v3-protocol/old", "my"), "v3-protocol/new", "debian-11"), releases)
+    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-i440fx-5.2"
+
+
+# Identities
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("kind", "tree"),
+        ("suite", "sid"),
+        ("mirror", "http://archive.debian.org/debian"),
+        ("keyring", "/usr/share/keyrings/debian-archive-removed-keys.gpg"),
+        ("packages", ["libvirt-daemon"]),
+    ],
+)
+def test_release_id_changes_with_the_recipe(field: str, value: Any) -> None:
+    release = RELEASES["debian-12"]
+    assert release_id("debian-12", {**release, field: value}) != release_id("debian-12", release)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("libvirt", "9.0.1"), ("qemu", "8.0"), ("python", "/usr/bin/python3.11"), ("emulators", {})]
+)
+def test_release_id_stays_when_something_else_changes(field: str, value: Any) -> None:
+    release = RELEASES["debian-12"]
+    assert release_id("debian-12", {**release, field: value}) == release_id("debian-12", release)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sha256", "1" * 64), ("packages", []), ("base", "debian-12"), ("prefix", "/opt/x"), ("binding", "/opt/y"),
+    ],
+)
+def test_release_id_of_a_tree_changes_with_what_is_in_it(field: str, value: Any) -> None:
+    releases = {**RELEASES, "my": TREE, "its": {**TREE, field: value}}
+    assert release_id("my", resolve_release("my", releases)) != release_id("my", resolve_release("its", releases))
+
+
+def test_release_id_of_a_tree_stays_when_the_tarball_moves() -> None:
+    releases = {**RELEASES, "my": TREE, "its": {**TREE, "tree": "http://other/libvirt.tar"}}
+    assert release_id("my", resolve_release("my", releases)) == release_id("my", resolve_release("its", releases))
+
+
+def test_release_id_of_an_archive_is_of_its_pin_and_architecture() -> None:
+    release = RELEASES["debian-6"]
+    ids = {
+        release_id("debian-6", entry)
+        for entry in (release, {**release, "release_sha256": "0" * 64}, {**release, "architecture": "i386"})
+    }
+    assert len(ids) == 3
+
+
+def test_release_id_has_the_name_and_does_not_depend_on_the_order_of_fields() -> None:
+    release = RELEASES["debian-12"]
+    assert release_id("debian-12", release).startswith("debian-12-")
+    assert release_id("debian-12", dict(reversed(release.items()))) == release_id("debian-12", release)
+    assert len({release_id(name, entry) for name, entry in RELEASES.items()}) == len(RELEASES)
+
+
+def test_files_id_is_of_names_and_contents(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("1")
+    other.write_text("2")
+    before = files_id([one, other])
+    assert files_id([other, one]) == before
+    assert files_id([one]) != before
+    other.write_text("3")
+    assert files_id([one, other]) != before
+    other.write_text("2")
+    assert files_id([one, other.rename(tmp_path / "third")]) != before
+
+
+# Profiles
+
+PROFILE: dict[str, Any] = {
+    "name": "small",
+    "description": "Small.",
+    "methods": ["normal", "p2p"],
+    "scenarios": [
+        {"name": "running", "persistent": False, "state": "running", "target_config": False},
+        {"name": "paused", "persistent": True, "state": "paused", "target_config": True},
+    ],
+    "flags": [{"name": "none", "migrate": []}, {"name": "live", "migrate": ["live"]}],
+}
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    """A folder of scenarios with the lab's schema and no profile."""
+    folder = tmp_path / "scenarios"
+    (folder / "profiles").mkdir(parents=True)
+    (folder / "schema").symlink_to(SCENARIOS / "schema")
+    return folder
+
+
+def put(scenarios: Path, text: str | bytes) -> Path:
+    """Write the profile ``small``; returns its path."""
+    path = scenarios / "profiles" / "small.yml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["canonical", "tck"])
+def test_profiles_of_the_lab_are_valid(name: str) -> None:
+    data = load_profile(name, SCENARIOS)
+    assert data == yaml.safe_load((SCENARIOS / f"profiles/{name}.yml").read_text())
+
+
+def test_added_profile_is_a_file(scenarios: Path) -> None:
+    put(scenarios, yaml.safe_dump(PROFILE))
+    assert load_profile("small", scenarios) == PROFILE
+
+
+@pytest.mark.parametrize("name", ["nightly", "", "small.yml", "Small"])
+def test_unknown_profile_is_refused_with_the_known_ones(scenarios: Path, name: str) -> None:
+    put(scenarios, yaml.safe_dump(PROFILE))
+    with pytest.raises(LabError) as refusal:
+        load_profile(name, scenarios)
+    assert str(refusal.value) == f"there is no profile '{name}'; {scenarios / 'profiles'} has small"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("scenarios", None, "'scenarios' is a required property"),
+        ("scenarios", [], "scenarios: [] "),
+        ("scenarios/1/state", "asleep", "scenarios, 'paused', state: 'asleep' is not one of ['running', 'paused']"),
+        ("scenarios/1/state", None, "scenarios, 'paused': 'state' is a required property"),
+        ("scenarios/0/persistent", "no", "scenarios, 'running', persistent: 'no' is not of type 'boolean'"),
+        ("scenarios/0/target", True, "scenarios, 'running': Additional properties are not allowed ('target' was unexpected)"),
+        ("scenarios/0/name", None, "scenarios, entry 1: 'name' is a required property"),
+        ("scenarios/1/name", "a/b", "scenarios, 'a/b', name: 'a/b' does not match"),
+        ("methods", ["normal", "direct"], "methods, entry 2: 'direct' is not one of"),
+        ("methods", ["p2p", "p2p"], "methods: ['p2p', 'p2p'] has non-unique elements"),
+        ("methods", "p2p", "methods: 'p2p' is not of type 'array'"),
+        ("flags/1/migrate", ["fast"], "flags, 'live', migrate, entry 1: 'fast' is not one of"),
+        ("flags/1/migrate", "live", "flags, 'live', migrate: 'live' is not of type 'array'"),
+        ("flags/1/migrate", ["live", "live"], "flags, 'live', migrate: ['live', 'live'] has non-unique elements"),
+        ("flags/1/name", "LIVE", "flags, 'LIVE', name: 'LIVE' does not match"),
+        ("description", None, "'description' is a required property"),
+        ("descriptoin", "x", "Additional properties are not allowed ('descriptoin' was unexpected)"),
+        ("name", "other", "field 'name' is 'other'; it must be 'small', as the file is called"),
+    ],
+)
+def test_malformed_profile_is_refused_with_file_entry_and_field(scenarios: Path, path: str, value: Any, said: str) -> None:
+    file = put(scenarios, yaml.safe_dump(changed(PROFILE, path, value)))
+    with pytest.raises(LabError) as refusal:
+        load_profile("small", scenarios)
+    assert str(refusal.value).startswith(f"{file}: {said}")
+
+
+@pytest.mark.parametrize("flag", ["peer2peer", "tunnelled"])
+def test_flag_of_a_method_in_a_flag_set_is_refused(scenarios: Path, flag: str) -> None:
+    file = put(scenarios, yaml.safe_dump(changed(PROFILE, "flags/1/migrate", ["live", flag])))
+    with pytest.raises(LabError) as refusal:
+        load_profile("small", scenarios)
+    assert str(refusal.value).startswith(f"{file}: flags") and f"'{flag}'" in str(refusal.value)
+    assert "'live'" in str(refusal.value), "the flag set is named"
+
+
+@pytest.mark.parametrize(
+    ("field", "again", "name"),
+    [("scenarios", PROFILE["scenarios"][1], "paused"), ("flags", {"name": "none", "migrate": ["unsafe"]}, "none")],
+)
+def test_name_that_is_there_twice_is_refused(scenarios: Path, field: str, again: dict[str, Any], name: str) -> None:
+    file = put(scenarios, yaml.safe_dump({**PROFILE, field: [*PROFILE[field], again]}))
+    with pytest.raises(LabError) as refusal:
+        load_profile("small", scenarios)
+    assert str(refusal.value) == f"{file}: {field}: the name '{name}' is there twice; names must be unique"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [", "is not YAML: "),
+        ("name: small\n  methods: x: y", "is not YAML: "),
+        ("name: !!python/object:os.system {}", "is not YAML: "),
+        ("", ": None is not of type 'object'"),
+        ("- name: small", ": [{'name': 'small'}] is not of type 'object'"),
+        ("small", ": 'small' is not of type 'object'"),
+    ],
+)
+def test_file_that_is_no_profile_is_refused_by_name(scenarios: Path, text: str, said: str) -> None:
+    file = put(scenarios, text)
+    with pytest.raises(LabError) as refusal:
+        load_profile("small", scenarios)
+    assert str(refusal.value).startswith(f"{file}") and said in str(refusal.value)
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of what a run has seen: read, added to, and never true for another version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from default_catalogue import PAIRS, RELEASES, SCENARIOS
+from migration_lab.model.combination import COMBINATIONS
+from migration_lab.model.errors import LabError
+from migration_lab.planning.recorded import HEADER, read_record, record, record_run, recorded
+from migration_lab.releases.recipe import release_id
+from migration_lab.results.run import read_run
+from synthetic_run import CASES, SyntheticRun, wrong_state
+
+ENTRY: dict[str, Any] = {
+    "id": "old-0123456789ab", "libvirt": "0.9.1", "run": "20261124T100000Z", "date": "2026-11-24", "pair": "v3-protocol",
+    "combinations": ["ooo", "noo"], "guest": "x86_64",
+}
+RELEASE = {"name": "old", "id": "old-0123456789ab", "kind": "tree", "libvirt": "0.9.1"}
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    """A folder of scenarios with the lab's schema and no record."""
+    (tmp_path / "schema").symlink_to(SCENARIOS / "schema")
+    return tmp_path
+
+
+def test_record_of_the_lab_is_of_its_own_catalogue() -> None:
+    lines = read_record(SCENARIOS)
+    assert {"debian-12", "debian-13"} <= set(lines)
+    for name, entry in lines.items():
+        assert entry["libvirt"] == RELEASES[name]["libvirt"]
+        assert entry["id"] == release_id(name, RELEASES[name])
+        assert name in (PAIRS[entry["pair"]]["old"], PAIRS[entry["pair"]]["new"])
+        assert set(entry["combinations"]) <= set(COMBINATIONS)
+
+
+def test_catalogue_carries_the_mark_of_what_is_not_in_the_record() -> None:
+    text = (SCENARIOS.parent / "inventory/group_vars/all/catalogue.yml").read_text()
+    marked = {name for name in RELEASES if f"\n  {name}:  # not run yet\n" in text}
+    assert marked == set(RELEASES) - set(read_record(SCENARIOS))
+
+
+def test_release_is_not_recorded_until_it_is(scenarios: Path) -> None:
+    assert not recorded(RELEASE, scenarios)
+    assert record(scenarios, "old", ENTRY)
+    assert recorded(RELEASE, scenarios)
+    assert not recorded({**RELEASE, "name": "other"}, scenarios)
+
+
+def test_another_version_is_not_recorded(scenarios: Path) -> None:
+    record(scenarios, "old", ENTRY)
+    assert not recorded({**RELEASE, "libvirt": "0.9.2"}, scenarios)
+
+
+@pytest.mark.parametrize(("kind", "seen"), [("tree", False), ("debootstrap", True)])
+def test_another_tree_of_the_same_name_is_not_recorded(scenarios: Path, kind: str, seen: bool) -> None:
+    record(scenarios, "old", ENTRY)
+    assert recorded({**RELEASE, "kind": kind, "id": "old-ba9876543210"}, scenarios) == seen
+
+
+def test_record_is_sorted_and_has_its_header(scenarios: Path) -> None:
+    for name in ("old", "new", "debian-12"):
+        record(scenarios, name, ENTRY)
+    text = (scenarios / "recorded.yml").read_text()
+    assert text.startswith(HEADER)
+    assert list(yaml.safe_load(text)) == ["debian-12", "new", "old"]
+    assert not list(scenarios.glob("*.part"))
+
+
+def test_same_entry_changes_nothing_and_another_replaces_it(scenarios: Path) -> None:
+    assert record(scenarios, "old", ENTRY)
+    assert not record(scenarios, "old", ENTRY)
+    assert record(scenarios, "old", {**ENTRY, "run": "later"})
+    assert read_record(scenarios) == {"old": {**ENTRY, "run": "later"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"combinations": []}, "old, combinations: [] "),
+        ({"combinations": ["abc"]}, "old, combinations, entry 1: 'abc' does not match"),
+        ({"date": "24 November"}, "old, date: '24 November' does not match"),
+        ({"by": "me"}, "old: Additional properties are not allowed ('by' was unexpected)"),
+    ],
+)
+def test_malformed_entry_is_refused_and_not_written(scenarios: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        record(scenarios, "old", {**ENTRY, **changes})
+    assert str(refusal.value).startswith(f"the record's entry 'old': {said}")
+    assert not (scenarios / "recorded.yml").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("old: [", "is not YAML"), ("- old", "is not of type 'object'"), ("old: {}", "old: ")]
+)
+def test_malformed_record_is_refused_by_name(scenarios: Path, text: str, said: str) -> None:
+    path = scenarios / "recorded.yml"
+    path.write_text(text)
+    with pytest.raises(LabError) as refusal:
+        recorded(RELEASE, scenarios)
+    assert str(refusal.value).startswith(str(path)) and said in str(refusal.value)
+
+
+TOOK_PART = {
+    name: {"id": f"{name}-0123456789ab", "kind": "debootstrap", "libvirt": version}
+    for name, version in (("bookworm", "9.0.0"), ("trixie", "11.3.0"))
+}
+
+
+def test_green_run_puts_its_releases_on_record(scenarios: Path, tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path / "r", ["ooo", "noo"], CASES[:3], releases=TOOK_PART)
+    for combination in ("ooo", "noo"):
+        run.complete(combination)
+    assert record_run(scenarios, read_run(run.folder)) == ["bookworm", "trixie"]
+    entries = read_record(scenarios)
+    assert entries["bookworm"]["combinations"] == ["ooo", "noo"] and entries["trixie"]["combinations"] == ["noo"]
+    assert entries["trixie"]["id"] == "trixie-0123456789ab" and entries["trixie"]["date"] == "2025-11-24"
+    assert record_run(scenarios, read_run(run.folder)) == [], "it is there"
+
+
+def test_release_that_took_no_part_keeps_its_mark(scenarios: Path, tmp_path: Path) -> None:
+    run = SyntheticRun(tmp_path / "r", ["ooo"], CASES[:3], releases=TOOK_PART)
+    run.complete("ooo")
+    assert record_run(scenarios, read_run(run.folder)) == ["bookworm"]
+
+
+def test_run_that_proves_too_little_is_not_recorded(scenarios: Path, tmp_path: Path) -> None:
+    red = SyntheticRun(tmp_path / "red", ["ooo"], CASES[:3], releases=TOOK_PART)
+    red.complete("ooo", {CASES[1].id: wrong_state})
+    with pytest.raises(LabError, match="run red cannot be recorded: it is not green; record a green run of all cases"):
+        record_run(scenarios, read_run(red.folder))
+    chosen = SyntheticRun(tmp_path / "chosen", ["ooo"], CASES[:3], releases=TOOK_PART)
+    chosen.complete("ooo")
+    (chosen.folder / "run.json").write_text(json.dumps({**chosen.data, "cases": ["normal/*"]}))
+    with pytest.raises(LabError, match="run chosen cannot be recorded: it is a run of chosen cases"):
+        record_run(scenarios, read_run(chosen.folder))
+    assert read_record(scenarios) == {}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which packages of an image are newer in its suite."""
+
+from __future__ import annotations
+
+import pytest
+
+from migration_lab.model.errors import LabError
+from migration_lab.releases.packages import NewerPackage, ask, dpkg_newer, installed_packages, newer_packages, offered_packages
+
+STATUS = """\
+Package: libvirt0
+Status: install ok installed
+Architecture: amd64
+Version: 9.0.0-4+deb12u1
+Description: library
+ Version: 1 is not the version, as it stands in the description
+
+Package: removed
+Status: deinstall ok config-files
+Version: 1.0
+
+Package: tar
+Version: 1.34
+Status: install ok installed
+"""
+
+SIMULATED = """\
+The following NEW packages will be installed:
+  libvirt0 tar
+Inst libvirt0 (9.0.0-4+deb12u2 Debian:12.5/stable, Debian-Security:12/stable [amd64]) []
+Inst libc6:i386 (2.36-9 Debian:12.5/stable [i386])
+Inst tar [1.30] (1.34 Debian:12.5/stable [amd64])
+Conf libvirt0 (9.0.0-4+deb12u2 Debian:12.5/stable [amd64])
+"""
+
+
+def test_installed_are_those_that_dpkg_says_are_installed() -> None:
+    assert installed_packages(STATUS) == {"libvirt0": "9.0.0-4+deb12u1", "tar": "1.34"}
+
+
+def test_offered_is_what_apt_would_install() -> None:
+    assert offered_packages(SIMULATED) == {"libvirt0": "9.0.0-4+deb12u2", "libc6": "2.36-9", "tar": "1.34"}
+
+
+def test_newer_is_what_dpkg_orders_later() -> None:
+    found = newer_packages(installed_packages(STATUS), offered_packages(SIMULATED), dpkg_newer)
+    assert found == [NewerPackage("libvirt0", "9.0.0-4+deb12u1", "9.0.0-4+deb12u2")]
+    assert found[0].to_data() == {"name": "libvirt0", "old": "9.0.0-4+deb12u1", "new": "9.0.0-4+deb12u2"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "newer"),
+    [("1.9", "1.10", True), ("1.0~rc1", "1.0", True), ("2:1", "1:9", False), ("1.0+deb12u1", "1.0", False)],
+)
+def test_an_older_mirror_makes_nothing_newer(old: str, new: str, newer: bool) -> None:
+    assert bool(newer_packages({"a": old}, {"a": new}, dpkg_newer)) is newer
+
+
+def test_a_suite_that_cannot_be_asked_is_said() -> None:
+    command = ["sh", "-c", "echo 'E: The repository has no Release file' >&2; exit 25"]
+    with pytest.raises(LabError, match=r"suite of release debian-12 could not be asked .*E: The repository has no Release"):
+        ask("debian-12", "no-image", command)
+
+
+def test_an_answer_without_packages_is_not_taken_for_nothing_newer() -> None:
+    with pytest.raises(LabError, match="mmdebstrap named no package"):
+        ask("debian-12", "no-image", ["true"])

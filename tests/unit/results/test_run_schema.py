@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The published schema of run.json: every run.json that the lab writes meets it, and none of another shape does."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from migration_lab.planning.plan import start_run
+from migration_lab.report.run_json import run_text
+from migration_lab.results.run import read_run
+from synthetic_page import COMPARISON, every_verdict
+from synthetic_run import EMULATED, LEDGER, ROOT, SyntheticRun
+
+SCHEMA = json.loads((ROOT / "scenarios/schema/run.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def errors(data: Any) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(data)]
+
+
+@pytest.fixture(scope="module")
+def completed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """run.json of a run with every kind of verdict and failure."""
+    lab = every_verdict(tmp_path_factory.mktemp("schema") / "run")
+    data: dict[str, Any] = json.loads(run_text(read_run(lab.folder), "a line", COMPARISON))
+    return data
+
+
+def test_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_run_file_with_every_kind_of_failure(completed: dict[str, Any]) -> None:
+    assert errors(completed) == []
+    assert {failure["kind"] for failure in completed["results"]["failures"]} == {
+        "case", "cases-not-obtained", "combination-not-obtained", "daemon-death",
+    }
+
+
+def test_run_file_as_it_is_written_at_the_start(tmp_path: Path) -> None:
+    plan = {
+        "folder": str(tmp_path / "run"), "run": "run", "resume": False, "combinations": ["noo"], "pair": EMULATED,
+        "profile": {"name": "canonical"}, "guest": {"name": "x86_64"},
+        "profile_id": "0a", "lab_files_id": "1b", "ledger_id": "2c", "untried": ["debian-6"],
+        "releases": {"debian-12": {"id": "debian-12-3d", "kind": "debootstrap", "libvirt": "9.0.0", "suite": "bookworm"}},
+        "deviations": LEDGER, "patterns": ["p2p/*"],
+    }
+    start_run(plan, {"user": "root", "host": "lab-host", "revision": "0123abc"})
+    data = json.loads((tmp_path / "run/run.json").read_text())
+    assert errors(data) == []
+    cut_off = run_text(read_run(tmp_path / "run"), "a line")
+    assert errors(json.loads(cut_off)) == [], "before its first case"
+
+
+def test_green_run(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["nnn"])
+    lab.complete("nnn")
+    assert errors(json.loads(run_text(read_run(lab.folder), "a line"))) == []
+
+
+def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value in nested data; of lists the first entry only."""
+    entries = data.items() if isinstance(data, dict) else enumerate(data[:1]) if isinstance(data, list) else ()
+    for key, value in entries:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def test_another_type_anywhere_is_refused(completed: dict[str, Any]) -> None:
+    found = [path for path in places(completed) if path[:2] != ("deviations", 0)]
+    assert len(found) > 200
+    accepted = []
+    for path in found:
+        data = copy.deepcopy(completed)
+        holder = data
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = [{}] if not isinstance(holder[path[-1]], list) else "text"
+        if not errors(data):
+            accepted.append(path)
+    assert accepted == []
+
+
+def test_a_field_more_or_less_is_refused(completed: dict[str, Any]) -> None:
+    results = completed["results"]
+    for name in results:
+        assert errors({**completed, "results": {field: value for field, value in results.items() if field != name}}), name
+    assert errors({**completed, "results": {**results, "more": 1}}) and errors({**completed, "more": 1})

@@ -1,0 +1,554 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One case: what is called in what order, and what is seen of calls that fail, crash or never come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_machines import FakeTap, FakeWitness, children, make_cell, make_machine
+from migration_lab.cell.agent_process import AgentDied, AgentProcess
+from migration_lab.cell.cell import Cell
+from migration_lab.cell.client import ClientAgent
+from migration_lab.guest.config import GuestConfig
+from migration_lab.guest.domain_xml import domain_xml
+from migration_lab.judging.observation import Copy, Outcome, Sight, Survival
+from migration_lab.model.case import Case, FlagSet, State
+from migration_lab.model.errors import LabError
+from migration_lab.model.verdict import Verdict
+from migration_lab.relay.procedures import MIGRATION
+from migration_lab.suites.attempt import Attempt
+from migration_lab.suites.migration.checks import judge
+from migration_lab.suites.migration.expectation import expect
+from migration_lab.suites.migration.procedure import CaseRunner
+from synthetic_run import BY_ID, CASES, as_expected
+
+GUEST = GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest.img", "9.0.0")
+NORMAL = BY_ID["normal/persistent-running-dst/undefine-source+persist-dest"]
+TUNNELLED = BY_ID["tunnelled/transient-paused/persist-dest"]
+ABSENT = Sight(False)
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Iterator[Cell]:
+    cell, before = make_cell(tmp_path), children()
+    yield cell
+    assert children() <= before, "no agent is left"
+
+
+@pytest.fixture
+def connection(cell: Cell) -> Iterator[ClientAgent]:
+    connection = ClientAgent(cell)
+    yield connection
+    connection.drop()
+
+
+def runner(cell: Cell, kernel: str = GUEST.kernel, run: str = "r", **fields: Any) -> CaseRunner:
+    return CaseRunner(cell, replace(GUEST, kernel=kernel), "mlab-", run, "noo", time_limit=30, **fields)
+
+
+def verdict(attempt: Attempt) -> tuple[Verdict, str]:
+    judgement = judge(attempt.case, attempt.seen)
+    return judgement.verdict, judgement.reason
+
+
+def names(connection: ClientAgent) -> list[str]:
+    """All domains on both machines."""
+    return [name for side in ("source", "target") for name in connection.agent().call("domains", 5, connection=side)["names"]]
+
+
+def test_every_case_is_carried_out_as_it_says(cell: Cell, connection: ClientAgent) -> None:
+    carry_out = runner(cell)
+    for case in CASES:
+        seen = carry_out.run(case, connection).seen
+        expected = as_expected(case)
+        assert (seen.source_state, seen.source_after, seen.target_after) == (
+            expected.source_state, expected.source_after, expected.target_after,
+        ), case.id
+        assert verdict(Attempt(case, seen=seen)) == (Verdict.PASS, ""), case.id
+    assert names(connection) == [] and connection.replaced == 0, "one agent did it all, and cleaned up"
+
+
+@pytest.mark.parametrize(
+    ("case", "function", "flags", "bits"),
+    [
+        (NORMAL, "virDomainMigrate", ["undefine-source", "persist-dest"], 24),
+        (TUNNELLED, "virDomainMigrateToURI", ["peer2peer", "tunnelled", "persist-dest"], 14),
+    ],
+)
+def test_migration_call_is_kept(
+    cell: Cell, connection: ClientAgent, case: Case, function: str, flags: list[str], bits: int
+) -> None:
+    attempt = runner(cell).run(case, connection)
+    assert attempt.migration and attempt.migration.pop("seconds") >= 0
+    assert attempt.migration == {"call": function, "uri": "fake://a-target/", "flags": flags, "bits": bits, "error": ""}
+    assert 0 < attempt.call_seconds < attempt.seconds and not attempt.timed_out
+
+
+def test_domains_have_names_and_uuids_of_their_own(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, str]] = []
+
+    def keep(guest: GuestConfig, name: str, uuid: str, description: str) -> str:
+        made.append((name, uuid))
+        return domain_xml(guest, name, uuid, description)
+
+    monkeypatch.setattr("migration_lab.suites.migration.procedure.domain_xml", keep)
+    for run in ("r", "r", "other"):
+        for case in (CASES[0], CASES[95]):
+            runner(cell, run=run).run(case, connection)
+    made = list(dict.fromkeys(made))  # of the last case two configs are made, of the same domain
+    assert [name for name, _ in made] == ["mlab-noo-001", "mlab-noo-096"] * 2
+    assert len({uuid for _, uuid in made}) == 4, "the same run gives the same, another one others"
+
+
+def test_refused_migration_is_looked_at_and_cleaned_up_after(cell: Cell, connection: ClientAgent) -> None:
+    attempt = runner(cell, kernel="/lab/refused").run(NORMAL, connection)
+    seen = attempt.seen
+    assert seen.source_after == Sight(True, True, True, "running") and seen.target_after == Sight(True, False, True, "shutoff")
+    assert verdict(attempt) == (
+        Verdict.FAIL, "migrated: expected success, got unable to connect to server: Connection refused (error 38, domain 7)"
+    )
+    assert attempt.migration and attempt.migration["error"].startswith("unable to connect")
+    assert seen.leftovers == [] and names(connection) == []
+    assert connection.replaced == 0 and not attempt.timed_out
+
+
+def test_crash_in_the_client_library_is_libvirts_and_both_daemons_are_asked_through_a_new_agent(
+    cell: Cell, connection: ClientAgent
+) -> None:
+    attempt = runner(cell, kernel="/lab/segv").run(NORMAL, connection)
+    assert attempt.seen.migrated and not attempt.seen.migrated.ok
+    assert verdict(attempt) == (
+        Verdict.FAIL, "migrated: expected success, got the client library crashed: the agent was ended by SIGSEGV"
+    )
+    assert (attempt.seen.source_after, attempt.seen.target_after) == (ABSENT, ABSENT), "the fake daemons died with the agent"
+    assert attempt.seen.lab_error == "" and attempt.seen.leftovers == [] and connection.replaced == 1
+
+
+def test_migration_that_hangs_costs_its_case_and_its_agent(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hurried(agent: AgentProcess, call: str, timeout: float, **fields: Any) -> Outcome:
+        return outcome(agent, call, 0.1 if call == "migrate" else timeout, **fields)
+
+    outcome = AgentProcess.outcome
+    monkeypatch.setattr(AgentProcess, "outcome", hurried)
+    attempt = runner(cell, kernel="/lab/hang").run(NORMAL, connection)
+    assert verdict(attempt) == (Verdict.FAIL, "migrated: expected success, got 'migrate' did not answer within 0 s")
+    assert attempt.timed_out and connection.replaced == 1
+    assert attempt.seen.lab_error == "" and attempt.seen.source_after == ABSENT, "a new agent was asked"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("kill", "the agent was ended by SIGKILL"), ("exit", "the agent exited 7: the last words")]
+)
+def test_agent_that_was_ended_is_the_labs_error(cell: Cell, connection: ClientAgent, how: str, said: str) -> None:
+    attempt = runner(cell, kernel=f"/lab/{how}").run(NORMAL, connection)
+    assert verdict(attempt) == (Verdict.ERROR, said)
+    assert attempt.seen.migrated is None and attempt.seen.leftovers == [] and connection.replaced == 1
+    assert (attempt.seen.source_after, attempt.seen.target_after) == (None, None), "nobody knows what it had done"
+
+
+def test_agent_that_died_between_cases_is_replaced(cell: Cell, connection: ClientAgent) -> None:
+    carry_out = runner(cell)
+    carry_out.run(NORMAL, connection)
+    before = connection.call_seconds
+    connection.agent().kill()
+    assert verdict(carry_out.run(TUNNELLED, connection)) == (Verdict.PASS, "")
+    assert connection.replaced == 1 and connection.call_seconds > before > 0, "time in calls is kept"
+
+
+@pytest.mark.parametrize("asked", ["wait_until_counting", "counter", "watch"])
+@pytest.mark.parametrize("case", [NORMAL, TUNNELLED])
+def test_agent_that_died_between_the_calls_of_a_case_costs_it(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch, case: Case, asked: str
+) -> None:
+    def kill(*given: Any, **fields: Any) -> Any:
+        if connection.replaced == 0:
+            connection.agent().kill()
+        return answer(*given, **fields)
+
+    witness = FakeWitness(cell.source, cell.target, GUEST)
+    answer = getattr(witness, asked)
+    monkeypatch.setattr(witness, asked, kill)
+    attempt = runner(cell, witness=witness).run(case, connection)
+    if asked == "watch":  # all had been asked of libvirt
+        assert verdict(attempt) == (Verdict.PASS, "")
+    else:
+        assert verdict(attempt) == (Verdict.ERROR, "the agent was ended by SIGKILL")
+    assert connection.replaced == 1 and attempt.seen.leftovers == []
+
+
+def test_daemon_that_refuses_connections_is_named(cell: Cell) -> None:
+    connection = ClientAgent(replace(cell, target=replace(cell.target, uri="fake://a-target/refused")))
+    with pytest.raises(LabError, match=r"agent on a-client could not connect to the target: .*Connection refused"):
+        connection.agent()
+
+
+def test_case_on_a_cell_that_cannot_be_reached_is_the_labs_error(cell: Cell) -> None:
+    cell = replace(cell, client=replace(cell.client, exec=("/no/podman",)))
+    connection = ClientAgent(cell)
+    attempt = runner(cell).run(NORMAL, connection)
+    assert verdict(attempt) == (Verdict.ERROR, "no agent could be started with '/no/podman': No such file or directory")
+    assert attempt.migration is None and attempt.seen.leftovers is None
+
+
+@pytest.mark.parametrize("name", ["web", "lab-1", "xmlab-1", ""])
+def test_domain_without_the_prefix_is_never_touched(cell: Cell, connection: ClientAgent, name: str) -> None:
+    with pytest.raises(LabError, match=f"domain '{name}' has not the lab's prefix 'mlab-' and is not touched"):
+        runner(cell).clean_domain(name, connection)
+
+
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_domain_is_removed_whatever_it_is(cell: Cell, connection: ClientAgent, active: bool, persistent: bool) -> None:
+    agent, xml = connection.agent(), "<domain><name>mlab-1</name></domain>"
+    for side in ("source", "target"):
+        if persistent:
+            agent.call("define", 5, connection=side, xml=xml)
+        if active:
+            agent.call("create", 5, connection=side, xml=xml, paused=False)
+    assert runner(cell).clean_domain("mlab-1", connection) == []
+    assert names(connection) == []
+
+
+def test_domain_that_stays_is_told_in_words(cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, xml = connection.agent(), "<domain><name>mlab-1</name></domain>"
+    agent.call("create", 5, connection="target", xml=xml, paused=True)
+    monkeypatch.setattr(agent, "outcome", lambda call, timeout, **fields: None)
+    assert runner(cell).clean_domain("mlab-1", connection) == ["mlab-1 on the target: transient, paused"]
+
+
+def test_machines_of_a_cell_can_be_elsewhere(tmp_path: Path) -> None:
+    """URIs are taken from the machines, and the client alone runs the agent."""
+    cell = make_cell(tmp_path)
+    far = make_machine(tmp_path, "far", "fake://b-target/")
+    unreachable = ("/no/podman",)
+    cell = Cell(cell.client, replace(cell.source, exec=unreachable), replace(far, exec=unreachable))
+    connection = ClientAgent(cell)
+    attempt = runner(cell).run(TUNNELLED, connection)
+    connection.drop()
+    assert attempt.migration and attempt.migration["uri"] == "fake://b-target/"
+    assert verdict(attempt) == (Verdict.PASS, "")
+
+
+# The target's config
+
+
+def test_config_of_the_target_is_seen_in_every_case(cell: Cell, connection: ClientAgent) -> None:
+    carry_out = runner(cell)
+    for case in CASES:
+        seen = carry_out.run(case, connection).seen
+        wanted = {"kept": "own", "absent": "absent", "replaced": "guest", "made": "guest"}[expect(case).target_config]
+        assert seen.target_config == wanted, case.id
+
+
+@pytest.mark.parametrize(("kernel", "config"), [("/lab/muddled", "another"), ("/lab/refused", None)])
+def test_config_of_the_target_may_be_neither(cell: Cell, connection: ClientAgent, kernel: str, config: str | None) -> None:
+    assert runner(cell, kernel).run(NORMAL, connection).seen.target_config == config
+
+
+# The witness
+
+
+@pytest.fixture
+def witness(cell: Cell) -> FakeWitness:
+    return FakeWitness(cell.source, cell.target, GUEST)
+
+
+NAME = f"mlab-noo-{TUNNELLED.number:03d}"
+
+
+@pytest.mark.parametrize("case", CASES[::7], ids=lambda case: case.id)
+def test_guest_is_witnessed_before_and_after(cell: Cell, connection: ClientAgent, witness: FakeWitness, case: Case) -> None:
+    attempt = runner(cell, witness=witness).run(case, connection)
+    name, running = f"mlab-noo-{case.number:03d}", case.scenario.state is State.RUNNING
+    assert witness.asked == [
+        ("wait", "source", name), ("counter", "source", name),
+        ("watch", "target", name, running), ("counter", "target", name), ("pattern", "target", name), ("leftovers", name),
+    ]
+    assert attempt.counter == 20
+    assert attempt.seen.survival == Survival(20, 20, True, (Copy("target", 30, 3 if running else 0),))
+    judgement = judge(case, attempt.seen)
+    assert judgement.verdict is Verdict.PASS
+    assert {check.name for check in judgement.further} == {
+        "guest-continuity", "guest-memory", "single-copy", "target-config", "no-leftovers",
+    }
+
+
+def test_guest_to_be_paused_runs_first_where_it_is_witnessed(
+    cell: Cell, connection: ClientAgent, witness: FakeWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, Any]] = []
+    outcome = AgentProcess.outcome
+
+    def keep(agent: AgentProcess, call: str, timeout: float, **fields: Any) -> Outcome:
+        calls.append((call, fields.get("paused")))
+        return outcome(agent, call, timeout, **fields)
+
+    monkeypatch.setattr(AgentProcess, "outcome", keep)
+    runner(cell, witness=witness).run(TUNNELLED, connection)
+    assert calls[:3] == [("create", False), ("suspend", None), ("migrate_to_uri", None)]
+    calls.clear()
+    runner(cell).run(TUNNELLED, connection)
+    assert calls[:2] == [("create", True), ("migrate_to_uri", None)], "nobody would see it run"
+
+
+def test_guest_that_does_not_count_is_the_labs_error(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
+    witness.counts = False
+    attempt = runner(cell, witness=witness).run(NORMAL, connection)
+    name = f"mlab-noo-{NORMAL.number:03d}"
+    assert verdict(attempt) == (Verdict.ERROR, f"guest {name} on the source did not begin to count")
+    assert attempt.seen.migrated is None and attempt.seen.leftovers == [] and names(connection) == []
+
+
+def test_guest_whose_memory_is_not_there_has_not_gone_on(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
+    witness.counters["target"] = witness.whole = None
+    attempt = runner(cell, witness=witness).run(NORMAL, connection)
+    assert verdict(attempt) == (
+        Verdict.FAIL, "guest-continuity: expected from 20 on, counting, got no counter in its memory"
+    )
+    assert "guest-memory" not in {check.name for check in judge(NORMAL, attempt.seen).further}
+
+
+def test_what_the_witness_sees_is_judged(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
+    witness.whole = False
+    witness.copies = (Copy("source", 20, 4), Copy("target", 21, 4))
+    attempt = runner(cell, witness=witness).run(NORMAL, connection)
+    failed = {check.name: check.got for check in judge(NORMAL, attempt.seen).further if check.result == "fail"}
+    assert failed == {"guest-memory": "damaged", "single-copy": "running on source and target"}
+
+
+def test_guest_is_witnessed_on_the_source_after_a_failed_migration(
+    cell: Cell, connection: ClientAgent, witness: FakeWitness
+) -> None:
+    attempt = runner(cell, "/lab/refused", witness=witness).run(NORMAL, connection)
+    name = f"mlab-noo-{NORMAL.number:03d}"
+    assert witness.asked[2:] == [
+        ("watch", "source", name, True), ("counter", "source", name), ("pattern", "source", name), ("leftovers", name),
+    ]
+    (failed,) = [check for check in judge(NORMAL, attempt.seen).checks if check.result == "fail"]
+    assert failed.name == "migrated" and attempt.seen.survival
+
+
+def test_flag_paused_says_how_the_guest_must_arrive(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
+    stopped = replace(NORMAL, flags=FlagSet("paused", ("paused",)))
+    assert runner(cell, witness=witness).run(stopped, connection).seen.survival
+    assert witness.asked[2] == ("watch", "target", f"mlab-noo-{NORMAL.number:03d}", False), "on the target it must stand"
+    witness.asked.clear()
+    runner(cell, "/lab/refused", witness=witness).run(stopped, connection)
+    assert witness.asked[2] == ("watch", "source", f"mlab-noo-{NORMAL.number:03d}", True), "where it stayed it must run"
+
+
+def test_leftovers_that_libvirt_does_not_know_of_are_told(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
+    witness.left = ["process 7 on the source"]
+    attempt = runner(cell, witness=witness).run(NORMAL, connection)
+    assert verdict(attempt) == (Verdict.FAIL, "no-leftovers: expected none, got process 7 on the source")
+
+
+# The tap
+
+
+@pytest.mark.parametrize(
+    ("procedures", "protocol"),
+    [
+        (["prepare2", "perform", "finish2"], "v2"),
+        (["prepare-tunnel", "perform", "finish2"], "v2"),
+        (["prepare", "perform", "finish"], "v1"),
+        (["begin3", "prepare3", "perform3", "finish3", "confirm3"], "v3"),
+        (["begin3", "prepare-tunnel3"], "v3"),
+        (["begin3-params", "prepare3-params"], "v3-params"),
+        (["begin3-params", "prepare-tunnel3-params"], "v3-params"),
+        (["begin3"], ""),
+        ([], ""),
+    ],
+)
+def test_protocol_is_what_the_target_was_asked_to_prepare(
+    cell: Cell, connection: ClientAgent, procedures: list[str], protocol: str
+) -> None:
+    tap = FakeTap()
+    tap.procedures = procedures
+    attempt = runner(cell, tap=tap).run(TUNNELLED, connection)
+    assert tap.taken == [NAME] and [step.procedure for step in attempt.steps] == procedures
+    assert attempt.seen.protocol == protocol
+
+
+def test_every_prepare_procedure_has_a_protocol(cell: Cell, connection: ClientAgent) -> None:
+    tap = FakeTap()
+    for procedure in MIGRATION.values():
+        tap.procedures = [procedure]
+        attempt = runner(cell, tap=tap).run(TUNNELLED, connection)
+        assert bool(attempt.seen.protocol) == procedure.startswith("prepare"), procedure
+
+
+def test_without_a_tap_no_protocol_is_seen(cell: Cell, connection: ClientAgent) -> None:
+    attempt = runner(cell).run(TUNNELLED, connection)
+    assert attempt.seen.protocol is None and attempt.steps == []
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("client-source", "qemu+tcp://10.0.0.2/system"),
+        ("client-target", "qemu+tcp://10.0.0.1:4001/system"),
+        ("source-target", "qemu+tcp://[fe80::1]:4002/system"),
+    ],
+)
+def test_path_through_the_tap_keeps_all_but_the_address(cell: Cell, path: str, uri: str) -> None:
+    cell = replace(
+        cell, source=replace(cell.source, uri="qemu+tcp://10.0.0.2/system"),
+        target=replace(cell.target, uri="qemu+tcp://10.0.0.3:16509/system"),
+        tapped={"client-target": "10.0.0.1:4001", "source-target": "[fe80::1]:4002"},
+    )
+    assert cell.uri(path) == uri
+
+
+def test_agents_and_source_go_through_the_tap(cell: Cell) -> None:
+    tap = FakeTap()
+    cell = replace(cell, tapped=tap.start())
+    connection = ClientAgent(cell)
+    attempt = runner(cell, tap=tap).run(TUNNELLED, connection)
+    for side in ("source", "target"):
+        assert connection.agent().call("open", 5, connection="x", uri=cell.uri(f"client-{side}"))["hostname"] == f"tapped-{side}"
+    connection.drop()
+    assert verdict(attempt)[0] is Verdict.PASS and attempt.migration
+    assert attempt.migration["uri"] == "fake://tapped-target/"
+
+
+# A daemon's death in a case that runs alone
+
+DEATH = {"target": "the daemon on the target (process 7) died"}
+KERNEL = "/lab/eof"
+
+
+class Reviver:
+    """Says of each call what died, and keeps what it was told: to ask for daemons that hang, to start both anew."""
+
+    def __init__(self, *deaths: dict[str, str]) -> None:
+        self._deaths = list(deaths)
+        self.told: list[tuple[bool, bool]] = []
+
+    def __call__(self, unsure: bool, stuck: bool) -> dict[str, str]:
+        self.told.append((unsure, stuck))
+        return self._deaths.pop(0) if self._deaths else {}
+
+
+def test_death_in_a_case_alone_is_its_own(cell: Cell, connection: ClientAgent) -> None:
+    revive = Reviver(DEATH)
+    attempt = runner(cell, KERNEL).run(NORMAL, connection, revive)
+    seen = attempt.seen
+    assert seen.daemon_deaths == [DEATH["target"]] and seen.lab_error == "" and revive.told == [(True, False)]
+    # The fake daemons were the agent's: after the restart nothing is there any more.
+    assert (seen.source_after, seen.target_after, seen.leftovers) == (ABSENT, ABSENT, [])
+    assert connection.replaced == 1, "what was connected to the dead daemon is not used any more"
+    failed = [check.name for check in judge(NORMAL, seen).checks + judge(NORMAL, seen).further if check.result == "fail"]
+    assert failed == ["migrated", "source-intact", "daemons-alive"]
+
+
+def test_what_was_seen_before_the_restart_is_seen_again(cell: Cell, connection: ClientAgent) -> None:
+    """A daemon may die and come back by itself before anybody asks."""
+    seen = runner(cell, "/lab/refused").run(NORMAL, connection, Reviver(DEATH)).seen
+    assert (seen.source_after, seen.target_after) == (ABSENT, ABSENT), "no more what the old daemons showed"
+
+
+def test_death_beside_others_is_left_to_the_matrix(cell: Cell, connection: ClientAgent) -> None:
+    seen = runner(cell, KERNEL).run(NORMAL, connection).seen
+    assert seen.daemon_deaths == [] and "client socket is closed" in seen.lab_error
+
+
+def test_lost_daemon_that_did_not_die_stays_the_labs_error(cell: Cell, connection: ClientAgent) -> None:
+    revive = Reviver()
+    seen = runner(cell, KERNEL).run(NORMAL, connection, revive).seen
+    assert set(revive.told) == {(True, False)} and seen.daemon_deaths == [] and "client socket is closed" in seen.lab_error
+
+
+def test_nobody_asks_for_the_daemons_of_a_case_that_went_well(cell: Cell, connection: ClientAgent) -> None:
+    revive = Reviver(DEATH)
+    assert verdict(runner(cell).run(NORMAL, connection, revive)) == (Verdict.PASS, "")
+    assert revive.told == []
+
+
+def test_daemons_of_a_refused_case_are_asked_but_trusted(cell: Cell, connection: ClientAgent) -> None:
+    revive = Reviver()
+    seen = runner(cell, "/lab/refused").run(NORMAL, connection, revive).seen
+    assert revive.told == [(False, False)] and seen.daemon_deaths == [] and seen.source_after and connection.replaced == 0
+
+
+class Cleaner:
+    """What cleaning up comes to, call by call: something is left, or it fails; after that it is done as ever."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str] | Exception) -> None:
+        self._answers = list(answers)
+        clean = CaseRunner.clean_domain
+
+        def clean_domain(carry_out: CaseRunner, name: str, connection: ClientAgent, limit: float) -> list[str]:
+            answer = self._answers.pop(0) if self._answers else None
+            if isinstance(answer, Exception):
+                raise answer
+            return clean(carry_out, name, connection) if answer is None else answer
+
+        monkeypatch.setattr(CaseRunner, "clean_domain", clean_domain)
+
+
+LOST = AgentDied(1, "cannot acquire state change lock")
+
+
+@pytest.mark.parametrize("answer", [LOST, ["mlab-noo-032 on the source: persistent, running"]], ids=["refused", "left over"])
+@pytest.mark.parametrize("deaths", [{}, {"source": "the daemon on the source (process 8) does not answer"}], ids=len)
+def test_daemon_that_is_stuck_after_its_peer_died_is_started_anew_too(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception, deaths: dict[str, str]
+) -> None:
+    Cleaner(monkeypatch, answer)
+    revive = Reviver(DEATH, deaths)
+    seen = runner(cell, KERNEL).run(NORMAL, connection, revive).seen
+    assert revive.told == [(True, False), (True, True)] and seen.daemon_deaths == [DEATH["target"], *deaths.values()]
+    assert (seen.lab_error, seen.leftovers) == ("", [])
+    assert connection.replaced == 2
+
+
+def test_what_stays_though_both_daemons_were_started_anew_is_left_over(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cleaner(monkeypatch, ["process 7 on the source"], ["process 7 on the source"])
+    revive = Reviver(DEATH)
+    seen = runner(cell, KERNEL).run(NORMAL, connection, revive).seen
+    assert seen.leftovers == ["process 7 on the source"] and len(revive.told) == 2, "not tried for ever"
+
+
+def test_daemon_that_dies_in_the_cleaning_up_after_a_case_alone_is_its_own(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cleaner(monkeypatch, AgentDied(1, "the connection was lost"))
+    revive = Reviver(DEATH)
+    seen = runner(cell).run(NORMAL, connection, revive).seen
+    assert revive.told == [(True, False)] and seen.daemon_deaths == [DEATH["target"]]
+    assert (seen.leftovers, seen.lab_error) == ([], "") and seen.target_after, "what was seen before it counts"
+
+
+def test_cleaning_up_that_fails_though_nothing_died_is_the_labs_error(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cleaner(monkeypatch, AgentDied(1, "no such container"))
+    attempt = runner(cell).run(NORMAL, connection, Reviver())
+    assert verdict(attempt) == (Verdict.ERROR, "while cleaning up: the agent exited 1: no such container")
+
+
+def test_guest_that_libvirt_shows_running_is_watched_until_it_counts(
+    cell: Cell, connection: ClientAgent, witness: FakeWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A paused guest of 0.9.1 that arrives running: what is got must be the same on every lab host."""
+    look = CaseRunner._look
+
+    def arrived(carry_out: CaseRunner, agent: AgentProcess, side: str, name: str, limit: float) -> Sight:
+        sight = look(carry_out, agent, side, name, limit)
+        return replace(sight, state="running") if side == "target" and sight.active else sight
+
+    monkeypatch.setattr(CaseRunner, "_look", arrived)
+    runner(cell, witness=witness).run(TUNNELLED, connection)
+    assert [asked[-1] for asked in witness.asked if asked[0] == "watch"] == [True]
