@@ -14,8 +14,8 @@ class DomainNames:
 
     def __init__(self, pattern: str) -> None:
         """
-        :param pattern: regular expression of the names, such as ``mlab-[a-z]{3}-[0-9]{3}``. It must end by itself: in a
-            call the next bytes, a UUID's, may be letters or digits.
+        :param pattern: regular expression of the names, such as ``mlab-noo-[0-9]+``. What follows a name in a call, a UUID,
+            may look like more of it: there the length that XDR puts before a string says where the name ends.
         """
         self._pattern = re.compile(pattern.encode())
 
@@ -24,7 +24,9 @@ class DomainNames:
         data = bytes(payload)
         for match in self._pattern.finditer(data):
             start, end = match.span()
-            counted = data[max(0, start - 4):start] == (end - start).to_bytes(4, "big")
-            if counted or not (_NAME_CHARACTER.match(data[start - 1:start]) or _NAME_CHARACTER.match(data[end:end + 1])):
+            counted = self._pattern.fullmatch(data, start, start + int.from_bytes(data[max(0, start - 4):start], "big"))
+            if counted:
+                return counted.group().decode(errors="replace")
+            if not (_NAME_CHARACTER.match(data[start - 1:start]) or _NAME_CHARACTER.match(data[end:end + 1])):
                 return match.group().decode(errors="replace")
         return None

@@ -170,7 +170,7 @@ def _tapped(settings: Settings) -> tuple[Cell, Relays]:
         machine: Machine = getattr(cell, ends[1])
         port = urlsplit(machine.uri).port or LIBVIRT_PORT
         links.append(Link(name, machine.address, port, ceiling(min(shown, key=parse_version)) if shown else None))
-    names = re.escape(f"{settings.prefix}{settings.combination}-") + r"\d{3}(?:-\d)?"
+    names = re.escape(f"{settings.prefix}{settings.combination}-") + r"\d+(?:-\d+)?"
     tap = Relays(links, listen=cell.client.address, names=names, namespace=cell.client.network_namespace())
     return replace(cell, tapped=tap.start()), tap
 

@@ -25,6 +25,14 @@ def test_name_is_found(payload: bytes) -> None:
     assert DomainNames(NAMES).find(b"\0" + payload) == DOMAIN
 
 
+@pytest.mark.parametrize("name", ["mlab-noo-001", "mlab-noo-096-2", "mlab-noo-1000", "mlab-noo-1000-12", "mlab-noo-22816"])
+@pytest.mark.parametrize("uuid", [b"0123456789abcdef", b"-123456789abcdef", b"zyxwvutsrqponmlk"])
+def test_number_of_any_width_ends_where_its_string_ends(name: str, uuid: bytes) -> None:
+    names = DomainNames(r"mlab-noo-\d+(?:-\d+)?")
+    assert names.find(string(name) + uuid + struct.pack(">i", 7)) == name
+    assert names.find(string(f"<domain><name>{name}</name></domain>") + uuid) == name
+
+
 @pytest.mark.parametrize("payload", [
     b"",
     string("tcp://a-target:49152"),

@@ -17,15 +17,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from fake_machines import FakeTap, FakeWitness, make_cell
+from fake_rpc import domain_payload
 from migration_lab.guest.config import GuestConfig
 from migration_lab.journal.journal import read_journal
 from migration_lab.model.case import ROLES
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.errors import LabError
+from migration_lab.relay.domain_names import DomainNames
 from migration_lab.relay.steps import Step
 from migration_lab.runner.combination import Owner, Settings, _rules, _tapped, _tell, run_combination
 from migration_lab.runner.tally import Tally
 from migration_lab.runner.workers import Matrix
+from migration_lab.suites.migration.procedure import CaseRunner
 from synthetic_run import CASES, PROFILE
 
 IDS = [case.id for case in CASES]
@@ -300,6 +303,17 @@ def test_path_shows_what_its_older_end_knows(settings: Settings, taps: list[Fake
     names = re.compile(taps[0].fields["names"])
     assert names.fullmatch(f"mlab-{combination}-096") and not names.fullmatch("mlab-xyz-096")
     assert cell.uri("source-target") == "qemu+tcp://tapped-target/system"
+
+
+@pytest.mark.parametrize("number", [1, 96, 999, 1000, 22816])
+@pytest.mark.parametrize("attempt", [1, 2, 12])
+def test_tap_finds_the_domain_of_every_case_and_attempt(
+    settings: Settings, taps: list[FakeTap], number: int, attempt: int
+) -> None:
+    _tapped(addressed(settings))
+    runner = CaseRunner(settings.cell, settings.guest, settings.prefix, settings.run, settings.combination, 60)
+    name = runner.domain_name(replace(CASES[0], number=number), attempt)
+    assert DomainNames(taps[0].fields["names"]).find(domain_payload(name)) == name
 
 
 def test_paths_go_through_a_real_tap(settings: Settings) -> None:
