@@ -136,10 +136,10 @@ def test_a_tree_that_is_not_what_its_entry_says_is_refused(
 )
 def test_a_root_that_this_kernel_cannot_run_is_refused(tmp_path: Path, fields: dict[str, Any], sentence: str) -> None:
     playbook = tmp_path / "playbook.yml"
-    role = {"name": "release_image", "tasks_from": "kernel"}
+    role = {"name": "release", "tasks_from": "kernel"}
     given = {
-        "release_image_releases": [{"name": "mine", **fields}],
-        "release_image_abilities": {"vsyscall": False, "ia32": False},
+        "release_list": [{"name": "mine", **fields}],
+        "release_abilities": {"vsyscall": False, "ia32": False},
     }
     play = {"hosts": "lab", "gather_facts": False, "vars": given, "tasks": [{"ansible.builtin.include_role": role}]}
     playbook.write_text(json.dumps([play]))

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from synthetic_run import ROOT
 
-TEMPLATES = ROOT / "roles/libvirt_daemon/templates"
+TEMPLATES = ROOT / "roles/machine_files/templates"
 # As Ansible renders templates.
 JINJA = Environment(
     loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
@@ -32,7 +32,7 @@ MODERN = {"stdio_handler": "1.3.0", "namespaces": "3.0.0", "remember_owner": "5.
 def render(name: str, libvirt: str, **release: Any) -> str:
     fields = {"name": "some-release", "kind": "debootstrap", "libvirt": libvirt, "interpreter": "/usr/bin/python2.7"}
     return JINJA.get_template(f"{name}.j2").render(
-        libvirt_daemon_release={**fields, **release}, libvirt_daemon_log_level=3
+        machine_files_release={**fields, **release}, machine_files_log_level=3
     )
 
 
