@@ -13,9 +13,10 @@ description:
     first that is wrong with one sentence that says what, where, and what to do.
   - Runs on the controller.
 options:
-  releases: {description: The release catalogue., type: dict, required: true}
-  pairs: {description: The pairs of releases., type: dict, required: true}
-  guests: {description: The guests., type: dict, required: true}
+  settings: {description: What the site sets; a value C($name) in the catalogue stands for one., type: dict, default: {}}
+  own_releases: {description: Releases of the user's own beside those of O(scenarios)., type: dict, default: {}}
+  own_pairs: {description: Pairs of the user's own., type: dict, default: {}}
+  own_guests: {description: Guests of the user's own., type: dict, default: {}}
   pair: {description: Name of the pair to run., type: str, required: true}
   profile: {description: Name of the profile to run., type: str, required: true}
   guest: {description: Name of the guest to run., type: str, required: true}
@@ -27,7 +28,7 @@ options:
     type: list
     elements: str
     required: true
-  scenarios: {description: Folder with C(profiles/) and C(schema/)., type: path, required: true}
+  scenarios: {description: Folder with catalogue, profiles, ledger and schemas., type: path, required: true}
   lab_files:
     description: Files that go onto every machine; the plan has a digest of them.
     type: list
@@ -56,9 +57,8 @@ author:
 EXAMPLES = r"""
 - name: The run is planned
   migration_plan:
-    releases: "{{ migration_releases }}"
-    pairs: "{{ migration_pairs }}"
-    guests: "{{ migration_guests }}"
+    settings:
+      debian_mirror: http://deb.debian.org/debian
     pair: debian
     profile: canonical
     guest: x86_64
@@ -82,6 +82,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.planning.catalogue import SECTIONS
 from ansible.module_utils.migration_lab.planning.plan import check_results_root, make_plan, start_run
 
 
@@ -89,9 +90,8 @@ def main() -> None:
     """Read the arguments, plan, exit."""
     module = AnsibleModule(
         argument_spec={
-            "releases": {"type": "dict", "required": True},
-            "pairs": {"type": "dict", "required": True},
-            "guests": {"type": "dict", "required": True},
+            "settings": {"type": "dict", "default": {}},
+            **{f"own_{section}": {"type": "dict", "default": {}} for section in SECTIONS},
             "pair": {"type": "str", "required": True},
             "profile": {"type": "str", "required": True},
             "guest": {"type": "str", "required": True},

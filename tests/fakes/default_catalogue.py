@@ -4,27 +4,22 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import yaml
 
+from migration_lab.planning.catalogue import SECTIONS, load_catalogue
 from synthetic_run import ROOT
 
 SCENARIOS = ROOT / "scenarios"
-SCHEMA = SCENARIOS / "schema/catalogue.json"
+SETTINGS: dict[str, Any] = {
+    name: value
+    for name, value in yaml.safe_load((ROOT / "inventory/group_vars/all/catalogue.yml").read_text()).items()
+    if not name.startswith("own_")
+}
+NO_OWN: dict[str, Any] = {f"own_{section}": {} for section in SECTIONS}
 
-
-def default_catalogue() -> dict[str, Any]:
-    """The catalogue of the inventory, with the variables in it replaced by their defaults."""
-    text = (ROOT / "inventory/group_vars/all/catalogue.yml").read_text()
-    plain = yaml.safe_load(text)
-    text = re.sub(r"\{\{ (\w+) \}\}", lambda match: plain[match.group(1)], text)
-    data = yaml.safe_load(text)
-    return {name: data[f"migration_{name}"] for name in ("releases", "pairs", "guests")}
-
-
-CATALOGUE = default_catalogue()
+CATALOGUE = load_catalogue(SCENARIOS, SETTINGS, NO_OWN)
 RELEASES, PAIRS, GUESTS = CATALOGUE["releases"], CATALOGUE["pairs"], CATALOGUE["guests"]
 
 TREE: dict[str, Any] = {

@@ -16,21 +16,21 @@ from test_provision import catalogue
 
 def changed_pair(**fields: str) -> dict[str, Any]:
     """The pairs with one field of pair debian changed."""
-    pairs = catalogue()["migration_pairs"]
+    pairs = catalogue()["pairs"]
     pairs["debian"].update(fields)
     return pairs
 
 
 def emulated(**fields: str) -> dict[str, Any]:
     """The pairs with one field of pair emulated-v2 changed."""
-    pairs = catalogue()["migration_pairs"]
+    pairs = catalogue()["pairs"]
     pairs["emulated-v2"].update(fields)
     return pairs
 
 
 def changed_release(**fields: Any) -> dict[str, Any]:
     """The releases with one field of debian-12 changed."""
-    releases = catalogue()["migration_releases"]
+    releases = catalogue()["releases"]
     releases["debian-12"].update(fields)
     return releases
 
@@ -39,13 +39,13 @@ def changed_release(**fields: Any) -> dict[str, Any]:
     ("settings", "sentence"),
     [
         ({"combinations": "nnx"}, "there is no combination 'nnx'; the combinations are ooo, noo"),
-        ({"pair": "nothing"}, "there is no pair 'nothing'; migration_pairs has"),
+        ({"pair": "nothing"}, "there is no pair 'nothing'; the pairs are"),
         ({"profile": "nothing"}, "there is no profile 'nothing'"),
-        ({"guest": "vax"}, "there is no guest 'vax'; migration_guests has aarch64, x86_64"),
+        ({"guest": "vax"}, "there is no guest 'vax'; the guests are aarch64, x86_64"),
         ({"cases": "p2p/*,post/*"}, "the case pattern 'post/*' matches none of the 96 cases"),
-        ({"migration_pairs": changed_pair(new="debian-99")}, "pair 'debian': there is no release 'debian-99' (new)"),
-        ({"migration_pairs": changed_pair(boundary="12.0.0")}, "boundary 12.0.0 is not above old (9.0.0) and at most new"),
-        ({"migration_releases": changed_release(kind="rpm")}, "releases, debian-12, kind: 'rpm'"),
+        ({"own_pairs": changed_pair(new="debian-99")}, "pair 'debian': there is no release 'debian-99' (new)"),
+        ({"own_pairs": changed_pair(boundary="12.0.0")}, "boundary 12.0.0 is not above old (9.0.0) and at most new"),
+        ({"own_releases": changed_release(kind="rpm")}, "own_releases: debian-12, kind: 'rpm'"),
         ({"resume": True, "run": "never"}, "there is no run to resume"),
         ({"run": "../escape"}, "cannot be the name of a run"),
         ({"results_root": "/proc/version/results"}, "cannot be written"),
@@ -54,8 +54,8 @@ def changed_release(**fields: Any) -> dict[str, Any]:
         ({"workers": 0}, "workers is '0'; it must be auto, or a number"),
         ({"domain_prefix": ""}, "domain_prefix is ''"),
         ({"pair": "emulated-v2", "tap": False}, "pair 'emulated-v2' has a ceiling, which is the tap's work, and tap is false"),
-        ({"pair": "emulated-v2", "migration_pairs": emulated(ceiling="0.9.0")}, "the tap knows no ceiling 0.9.0; it has 0.9.1"),
-        ({"pair": "emulated-v2", "migration_pairs": emulated(old="debian-11", boundary="9.0.0")},
+        ({"pair": "emulated-v2", "own_pairs": emulated(ceiling="0.9.0")}, "the tap knows no ceiling 0.9.0; it has 0.9.1"),
+        ({"pair": "emulated-v2", "own_pairs": emulated(old="debian-11", boundary="9.0.0")},
          "a ceiling on a machine that is old anyway: release 'debian-11' has libvirt 7.0.0, below the boundary 9.0.0"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -130,7 +130,7 @@ def test_a_release_that_cannot_be_had_is_said_and_nothing_is_half_made(
     lab: Lab, fields: dict[str, str], sentence: str
 ) -> None:
     before = podman_state()
-    played = lab.play("provision", combination="ooo", migration_releases=changed_release(**fields))
+    played = lab.play("provision", combination="ooo", own_releases=changed_release(**fields))
     assert played.status != 0
     assert sentence in played.message(), played.output
     assert "set another mirror in the catalogue" in played.message()

@@ -95,7 +95,7 @@ def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def release() -> dict[str, Any]:
-    return {**catalogue()["migration_releases"]["debian-12"], "mirror": "", "keyring": ""}
+    return {**catalogue()["releases"]["debian-12"], "mirror": "", "keyring": ""}
 
 
 def settings(receiver: Receiver, **further: Any) -> dict[str, Any]:

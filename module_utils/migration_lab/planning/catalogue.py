@@ -1,20 +1,58 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's data, read and validated on the controller: releases, pairs, guests and profiles.
-
-Uses jsonschema and PyYAML, which requirements.txt installs there.
-"""
+"""The catalogue: which releases, pairs and guests there are, and those that a run chooses."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Mapping
 
 from ..model.errors import LabError
 from ..model.version import parse_version
 from ..relay.ceiling import CEILINGS
 from ..releases.recipe import check_obtainable, resolve_release
+from .schema import read_yaml, validate
+
+SECTIONS = ("releases", "pairs", "guests")
 
 # QEMU called its board pc-0.14 up to 1.3, and pc-i440fx-1.4 from 1.4 on.
 I440FX_NAMED = parse_version("1.4")
+
+
+def load_catalogue(scenarios: Path, settings: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Read and validate the releases, pairs and guests of the lab and the user's own, which replace the lab's of the same name.
+
+    :param scenarios: the folder with ``releases.yml``, ``pairs.yml``, ``guests.yml`` and ``schema/``.
+    :param settings: what a site sets, by name; a value ``$name`` in the data stands for one.
+    :param own: the user's entries: ``own_releases``, ``own_pairs`` and ``own_guests``.
+    :returns: ``releases``, ``pairs`` and ``guests``, by name.
+    :raises LabError: naming file or variable, entry and field.
+    """
+    catalogue: dict[str, Any] = {section: {} for section in SECTIONS}
+    for section in SECTIONS:
+        path = scenarios / f"{section}.yml"
+        for where, data in ((str(path), read_yaml(path)), (f"own_{section}", own[f"own_{section}"])):
+            entries = _settle(data, settings, where)
+            validate(entries, scenarios / "schema" / path.with_suffix(".json").name, where)
+            catalogue[section].update(entries)
+    return catalogue
+
+
+def _settle(data: Any, settings: Mapping[str, Any], where: str, *place: str) -> Any:
+    """A copy of the data with settings in place of the values ``$name``.
+
+    :param place: the entry and fields that the data is in, for the error.
+    """
+    if isinstance(data, Mapping):
+        return {key: _settle(value, settings, where, *place, str(key)) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_settle(value, settings, where, *place) for value in data]
+    if not isinstance(data, str) or not data.startswith("$"):
+        return data
+    if data[1:] not in settings:
+        raise LabError(
+            f"{where}: {', '.join(place)}: there is no setting '{data[1:]}'; the settings are {', '.join(sorted(settings))}"
+        )
+    return settings[data[1:]]
 
 
 def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,13 +65,13 @@ def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]
         boundary is not between the two versions.
     """
     if name not in pairs:
-        raise LabError(f"there is no pair '{name}'; migration_pairs has {', '.join(sorted(pairs)) or 'none'}")
+        raise LabError(f"there is no pair '{name}'; the pairs are {', '.join(sorted(pairs)) or 'none'}")
     pair = {"name": name, **pairs[name]}
     for side in ("old", "new"):
         if pair[side] not in releases:
             raise LabError(
                 f"pair '{name}': there is no release '{pair[side]}' ({side}); "
-                f"migration_releases has {', '.join(sorted(releases)) or 'none'}"
+                f"the releases are {', '.join(sorted(releases)) or 'none'}"
             )
     old, new = (releases[pair[side]]["libvirt"] for side in ("old", "new"))
     lower, what = old, "old"
@@ -62,7 +100,7 @@ def choose_guest(
     :raises LabError: when there is no such guest, or a release of the pair cannot run it.
     """
     if name not in guests:
-        raise LabError(f"there is no guest '{name}'; migration_guests has {', '.join(sorted(guests)) or 'none'}")
+        raise LabError(f"there is no guest '{name}'; the guests are {', '.join(sorted(guests)) or 'none'}")
     guest = {"name": name, **guests[name]}
     sides = [resolve_release(pair[side], releases) for side in ("old", "new")]
     for side, release in zip(("old", "new"), sides):

@@ -7,15 +7,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Sequence
 
-import yaml
-
 from ..judging.deviation import Deviation, Versions
 from ..model.case import MIGRATE_FLAGS, Case
 from ..model.errors import LabError
 from ..model.profile import Profile
 from ..suites.migration.checks import CANONICAL_CHECKS, FURTHER_CHECKS
 from .profiles import load_profile
-from .schema import validate
+from .schema import read_yaml, validate
 
 LEDGER_FILE = "deviations.yml"
 
@@ -31,14 +29,8 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
         a case that another one applies to as well.
     """
     path = scenarios / LEDGER_FILE
-    try:
-        data = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise LabError(f"the ledger {path} cannot be read: {error.strerror}; an empty one is the text []") from error
-    except yaml.YAMLError as error:
-        raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    validate(data, scenarios / "schema" / "deviations.json", str(path))
-    entries: list[dict[str, Any]] = data
+    entries: list[dict[str, Any]] = read_yaml(path)
+    validate(entries, scenarios / "schema" / "deviations.json", str(path))
     ids = [entry["id"] for entry in entries]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:

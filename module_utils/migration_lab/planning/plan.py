@@ -18,11 +18,10 @@ from ..model.errors import LabError
 from ..model.profile import Profile
 from ..model.version import parse_version
 from ..releases.recipe import release_id, resolve_release
-from .catalogue import choose_guest, choose_pair
+from .catalogue import choose_guest, choose_pair, load_catalogue
 from .ledger import load_ledger
 from .profiles import load_profile
 from .recorded import recorded
-from .schema import validate
 
 SCHEMA = 1
 
@@ -36,8 +35,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     :raises LabError: on the first input that is wrong.
     """
     scenarios = Path(given["scenarios"])
-    catalogue = {name: given[name] for name in ("releases", "pairs", "guests")}
-    validate(catalogue, scenarios / "schema" / "catalogue.json", "the catalogue (group_vars)")
+    given = {**given, **load_catalogue(scenarios, given["settings"], given)}
     _check_values(given)
     pair = choose_pair(given["pair"], given["pairs"], given["releases"])
     if "ceiling" in pair and not given["tap"]:

@@ -6,10 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..model.errors import LabError
-from .schema import validate
+from .schema import read_yaml, validate
 
 
 def load_profile(name: str, scenarios: Path) -> dict[str, Any]:
@@ -23,10 +21,7 @@ def load_profile(name: str, scenarios: Path) -> dict[str, Any]:
     if not path.is_file():
         known = sorted(entry.stem for entry in (scenarios / "profiles").glob("*.yml"))
         raise LabError(f"there is no profile '{name}'; {path.parent} has {', '.join(known) or 'none'}")
-    try:
-        data: dict[str, Any] = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    data: dict[str, Any] = read_yaml(path)
     validate(data, scenarios / "schema" / "profile.json", str(path))
     if data["name"] != name:
         raise LabError(f"{path}: field 'name' is '{data['name']}'; it must be '{name}', as the file is called")

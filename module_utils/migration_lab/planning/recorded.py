@@ -11,7 +11,7 @@ import yaml
 from ..model.combination import classes
 from ..model.errors import LabError
 from ..results.run import Run
-from .schema import validate
+from .schema import read_yaml, validate
 
 HEADER = """\
 ---
@@ -68,10 +68,7 @@ def read_record(scenarios: Path) -> dict[str, Any]:
     path = scenarios / "recorded.yml"
     if not path.exists():
         return {}
-    try:
-        data = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(path)
     record: dict[str, Any] = {} if data is None else data
     validate(record, scenarios / "schema" / "recorded.json", str(path))
     return record

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validates data against the JSON schemas below scenarios/schema/. Needs jsonschema."""
+"""Reads YAML and validates data against the JSON schemas below scenarios/schema/. Needs PyYAML and jsonschema."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ import json
 from pathlib import Path
 from typing import Any, Mapping
 
+import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from ..model.errors import LabError
 
 
+def read_yaml(path: Path) -> Any:
+    """The data of a YAML file.
+
+    :raises LabError: when the file cannot be read or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise LabError(f"{path} cannot be read ({error.strerror}); restore it") from error
+    except yaml.YAMLError as error:
+        raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+
 def validate(data: Any, schema: Path, where: str) -> None:
     """Validate data against a JSON schema file.
 
-    :param where: what to call the data in the error: a file's path, or where variables are from.
+    :param where: where the data comes from, for the error: a file or a variable.
     :raises LabError: naming the entry and field that is wrong.
     """
     error = best_match(Draft202012Validator(json.loads(schema.read_text())).iter_errors(data))

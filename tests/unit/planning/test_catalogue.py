@@ -4,25 +4,21 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from default_catalogue import CATALOGUE, GUESTS, PAIRS, RELEASES, SCENARIOS, SCHEMA, TREE, changed
+from default_catalogue import CATALOGUE, GUESTS, NO_OWN, PAIRS, RELEASES, SCENARIOS, SETTINGS, TREE, changed
 from migration_lab.model.digest import files_id
 from migration_lab.model.errors import LabError
-from migration_lab.planning.catalogue import choose_guest, choose_pair
+from migration_lab.planning.catalogue import choose_guest, choose_pair, load_catalogue
 from migration_lab.planning.profiles import load_profile
-from migration_lab.planning.schema import validate
 from migration_lab.releases.recipe import check_obtainable, release_id, resolve_release
 
 # The default catalogue
-
-
-def test_default_catalogue_is_valid() -> None:
-    validate(CATALOGUE, SCHEMA, "the catalogue")
 
 
 def test_default_catalogue_has_its_releases() -> None:
@@ -76,47 +72,99 @@ def test_catalogues_own_entries_are_not_changed() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("releases/debian-12/suite", None, "releases, debian-12: 'suite' is a required property"),
-        ("releases/debian-12/libvirt", None, "releases, debian-12: 'libvirt' is a required property"),
-        ("releases/debian-12/libvirt", 9.0, "releases, debian-12, libvirt: 9.0 is not of type 'string'"),
-        ("releases/debian-12/libvirt", "latest", "releases, debian-12, libvirt: 'latest' does not match"),
-        ("releases/debian-12/qemu", "7.2.22", "releases, debian-12, qemu: '7.2.22' does not match"),
-        ("releases/debian-12/qemu", 7.2, "releases, debian-12, qemu: 7.2 is not of type 'string'"),
-        ("releases/debian-12/kind", "rpm", "releases, debian-12, kind: "),
-        ("releases/debian-12/mirror", "ftp.debian.org", "releases, debian-12, mirror: 'ftp.debian.org' does not match"),
-        ("releases/debian-12/keyring", "keys.gpg", "releases, debian-12, keyring: 'keys.gpg' does not match"),
-        ("releases/debian-12/packages", [], "releases, debian-12, packages: [] "),
-        ("releases/debian-12/packages", ["ok", "Not Ok"], "releases, debian-12, packages, entry 2: 'Not Ok' does not match"),
-        ("releases/debian-12/python", "python3", "releases, debian-12, python: 'python3' does not match"),
-        ("releases/debian-12/emulators/x86_64", "qemu", "releases, debian-12, emulators, x86_64: 'qemu' does not match"),
-        ("releases/debian-12/extra", "x", "releases, debian-12: Additional properties are not allowed ('extra' was unexpected)"),
-        ("releases/Debian 12", {}, "'Debian 12'"),
-        ("releases/debian-12", "bookworm", "releases, debian-12: 'bookworm' is not of type 'object'"),
-        ("pairs/debian/boundary", None, "pairs, debian: 'boundary' is a required property"),
-        ("pairs/debian/boundary", 11.3, "pairs, debian, boundary: 11.3 is not of type 'string'"),
-        ("pairs/debian/older", "x", "pairs, debian: Additional properties are not allowed ('older' was unexpected)"),
-        ("releases/debian-6/release_sha256", "1234", "releases, debian-6, release_sha256: '1234' does not match"),
-        ("releases/debian-6/architecture", "arm64", "releases, debian-6, architecture: 'arm64' is not one of"),
-        ("releases/debian-6/needs", ["kvm"], "releases, debian-6, needs, entry 1: 'kvm' is not one of"),
-        ("releases/debian-6/kind", "tree", "releases, debian-6: 'base' is a required property"),
-        ("releases/my", {**TREE, "sha256": "ab"}, "releases, my, sha256: 'ab' does not match"),
-        ("releases/my", {**TREE, "tree": "my.tar"}, "releases, my, tree: 'my.tar' does not match"),
-        ("releases/my", {**TREE, "suite": "bookworm"}, "releases, my: Additional properties are not allowed ('suite' was"),
-        ("releases/my", {**TREE, "prefix": "opt"}, "releases, my, prefix: 'opt' does not match"),
-        ("pairs/emulated-v2/ceiling", 0.9, "pairs, emulated-v2, ceiling: 0.9 is not of type 'string'"),
-        ("pairs/debian/workers_per_core", 0, "pairs, debian, workers_per_core: 0 is less than the minimum of 1"),
-        ("pairs/debian/alone_again", "yes", "pairs, debian, alone_again: 'yes' is not of type 'boolean'"),
-        ("guests/x86_64/memory", "16", "guests, x86_64, memory: '16' is not of type 'integer'"),
-        ("guests/x86_64/memory", 8, "guests, x86_64, memory: 8 is less than the minimum of 16"),
-        ("guests/x86_64/arch", "riscv64", "guests, x86_64, arch: 'riscv64' is not one of"),
-        ("guests/x86_64/workers_per_core", 0, "guests, x86_64, workers_per_core: 0 is less than the minimum of 1"),
+        ("releases/debian-12/suite", None, "own_releases: debian-12: 'suite' is a required property"),
+        ("releases/debian-12/libvirt", None, "own_releases: debian-12: 'libvirt' is a required property"),
+        ("releases/debian-12/libvirt", 9.0, "own_releases: debian-12, libvirt: 9.0 is not of type 'string'"),
+        ("releases/debian-12/libvirt", "latest", "own_releases: debian-12, libvirt: 'latest' does not match"),
+        ("releases/debian-12/qemu", "7.2.22", "own_releases: debian-12, qemu: '7.2.22' does not match"),
+        ("releases/debian-12/qemu", 7.2, "own_releases: debian-12, qemu: 7.2 is not of type 'string'"),
+        ("releases/debian-12/kind", "rpm", "own_releases: debian-12, kind: "),
+        ("releases/debian-12/mirror", "ftp.debian.org", "own_releases: debian-12, mirror: 'ftp.debian.org' does not match"),
+        ("releases/debian-12/keyring", "keys.gpg", "own_releases: debian-12, keyring: 'keys.gpg' does not match"),
+        ("releases/debian-12/packages", [], "own_releases: debian-12, packages: [] "),
+        ("releases/debian-12/packages", ["ok", "Not Ok"], "own_releases: debian-12, packages, entry 2: 'Not Ok' does not match"),
+        ("releases/debian-12/python", "python3", "own_releases: debian-12, python: 'python3' does not match"),
+        ("releases/debian-12/emulators/x86_64", "qemu", "own_releases: debian-12, emulators, x86_64: 'qemu' does not match"),
+        ("releases/debian-12/extra", "x", "own_releases: debian-12: Additional properties are not allowed ('extra' was"),
+        ("releases/Debian 12", {}, "own_releases: 'Debian 12' does not match"),
+        ("releases/debian-12", "bookworm", "own_releases: debian-12: 'bookworm' is not of type 'object'"),
+        ("pairs/debian/boundary", None, "own_pairs: debian: 'boundary' is a required property"),
+        ("pairs/debian/boundary", 11.3, "own_pairs: debian, boundary: 11.3 is not of type 'string'"),
+        ("pairs/debian/older", "x", "own_pairs: debian: Additional properties are not allowed ('older' was unexpected)"),
+        ("releases/debian-6/release_sha256", "1234", "own_releases: debian-6, release_sha256: '1234' does not match"),
+        ("releases/debian-6/architecture", "arm64", "own_releases: debian-6, architecture: 'arm64' is not one of"),
+        ("releases/debian-6/needs", ["kvm"], "own_releases: debian-6, needs, entry 1: 'kvm' is not one of"),
+        ("releases/debian-6/kind", "tree", "own_releases: debian-6: 'base' is a required property"),
+        ("releases/my", {**TREE, "sha256": "ab"}, "own_releases: my, sha256: 'ab' does not match"),
+        ("releases/my", {**TREE, "tree": "my.tar"}, "own_releases: my, tree: 'my.tar' does not match"),
+        ("releases/my", {**TREE, "suite": "bookworm"}, "own_releases: my: Additional properties are not allowed ('suite' was"),
+        ("releases/my", {**TREE, "prefix": "opt"}, "own_releases: my, prefix: 'opt' does not match"),
+        ("pairs/emulated-v2/ceiling", 0.9, "own_pairs: emulated-v2, ceiling: 0.9 is not of type 'string'"),
+        ("pairs/debian/workers_per_core", 0, "own_pairs: debian, workers_per_core: 0 is less than the minimum of 1"),
+        ("pairs/debian/alone_again", "yes", "own_pairs: debian, alone_again: 'yes' is not of type 'boolean'"),
+        ("guests/x86_64/memory", "16", "own_guests: x86_64, memory: '16' is not of type 'integer'"),
+        ("guests/x86_64/memory", 8, "own_guests: x86_64, memory: 8 is less than the minimum of 16"),
+        ("guests/x86_64/arch", "riscv64", "own_guests: x86_64, arch: 'riscv64' is not one of"),
+        ("guests/x86_64/workers_per_core", 0, "own_guests: x86_64, workers_per_core: 0 is less than the minimum of 1"),
     ],
 )
 def test_bad_entry_is_refused_with_entry_and_field(path: str, value: Any, said: str) -> None:
+    own = {f"own_{section}": entries for section, entries in changed(CATALOGUE, path, value).items()}
     with pytest.raises(LabError) as refusal:
-        validate(changed(CATALOGUE, path, value), SCHEMA, "the catalogue")
-    assert str(refusal.value).startswith("the catalogue: ")
-    assert said in str(refusal.value)
+        load_catalogue(SCENARIOS, SETTINGS, own)
+    assert str(refusal.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "said"),
+    [
+        ("releases.yml", "suite: bookworm", "suite: Book", "debian-12, suite: 'Book' does not match"),
+        ("pairs.yml", "boundary: 9.0.0", "boundary: 9", "debian-lts, boundary: 9 is not of type 'string'"),
+        ("guests.yml", "memory: 16", "memory: 8", "x86_64, memory: 8 is less than the minimum of 16"),
+        ("pairs.yml", "$v3_protocol_new", "$v4", "v3-protocol, new: there is no setting 'v4'; the settings are archive_"),
+    ],
+)
+def test_bad_entry_of_the_lab_is_refused_with_its_file(
+    tmp_path: Path, file: str, before: str, after: str, said: str
+) -> None:
+    scenarios = Path(shutil.copytree(SCENARIOS, tmp_path / "scenarios"))
+    text = (scenarios / file).read_text()
+    (scenarios / file).write_text(text.replace(before, after, 1))
+    with pytest.raises(LabError) as refusal:
+        load_catalogue(scenarios, SETTINGS, NO_OWN)
+    assert str(refusal.value).startswith(f"{scenarios / file}: {said}")
+
+
+@pytest.mark.parametrize(("text", "said"), [(None, "cannot be read (No such file"), ("a: [", "is not YAML: ")])
+def test_file_of_the_catalogue_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, said: str) -> None:
+    scenarios = Path(shutil.copytree(SCENARIOS, tmp_path / "scenarios"))
+    (scenarios / "guests.yml").unlink()
+    if text is not None:
+        (scenarios / "guests.yml").write_text(text)
+    with pytest.raises(LabError) as refusal:
+        load_catalogue(scenarios, SETTINGS, NO_OWN)
+    assert str(refusal.value).startswith(f"{scenarios / 'guests.yml'} {said}")
+
+
+# Settings and entries of the user's own
+
+
+def test_settings_stand_where_the_catalogue_names_them() -> None:
+    settings = {**SETTINGS, "debian_mirror": "http://mirror/debian", "v3_protocol_old": "debian-6"}
+    catalogue = load_catalogue(SCENARIOS, settings, NO_OWN)
+    assert catalogue["releases"]["debian-12"]["mirror"] == "http://mirror/debian"
+    assert catalogue["pairs"]["v3-protocol"]["old"] == "debian-6"
+
+
+def test_own_entries_are_added_and_may_replace_those_of_the_lab() -> None:
+    own = {
+        "own_releases": {"mine": {**RELEASES["debian-13"], "mirror": "$debian_mirror"}},
+        "own_pairs": {"debian": {"old": "debian-11", "new": "mine", "boundary": "11.3.0"}},
+        "own_guests": {"big": {**GUESTS["x86_64"], "memory": 64}},
+    }
+    catalogue = load_catalogue(SCENARIOS, {**SETTINGS, "debian_mirror": "http://mirror"}, own)
+    assert catalogue["releases"]["mine"]["mirror"] == "http://mirror" and set(catalogue["releases"]) == {*RELEASES, "mine"}
+    assert catalogue["pairs"] == {**PAIRS, **own["own_pairs"]} and catalogue["guests"] == {**GUESTS, **own["own_guests"]}
 
 
 # Pairs and guests
@@ -127,7 +175,7 @@ def test_bad_entry_is_refused_with_entry_and_field(path: str, value: Any, said: 
     [("redhat", "debian, debian-lts, emulated-v2, v3-protocol"), ("", "debian, debian-lts"), ("Debian", "debian, debian-lts")],
 )
 def test_unknown_pair_is_refused_with_the_known_ones(name: str, known: str) -> None:
-    with pytest.raises(LabError, match=f"there is no pair '{name}'; migration_pairs has {known}"):
+    with pytest.raises(LabError, match=f"there is no pair '{name}'; the pairs are {known}"):
         choose_pair(name, PAIRS, RELEASES)
 
 
@@ -136,7 +184,7 @@ def test_pair_with_an_unknown_release_is_refused(side: str) -> None:
     with pytest.raises(LabError) as refusal:
         choose_pair("debian", changed(PAIRS, f"debian/{side}", "debian-99"), RELEASES)
     assert str(refusal.value) == (
-        f"pair 'debian': there is no release 'debian-99' ({side}); migration_releases has debian-11, debian-12, debian-13, "
+        f"pair 'debian': there is no release 'debian-99' ({side}); the releases are debian-11, debian-12, debian-13, "
         "debian-6, debian-7, ubuntu-11.04, ubuntu-11.10"
     )
 
@@ -161,7 +209,7 @@ def test_pair_the_wrong_way_round_is_refused(pair: dict[str, str]) -> None:
 
 
 def test_unknown_guest_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(LabError, match="there is no guest 'riscv64'; migration_guests has aarch64, x86_64"):
+    with pytest.raises(LabError, match="there is no guest 'riscv64'; the guests are aarch64, x86_64"):
         choose_guest("riscv64", GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, "")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from default_catalogue import CATALOGUE, TREE, changed
+from default_catalogue import CATALOGUE, NO_OWN, SETTINGS, TREE, changed
 from migration_lab.journal.journal import Journal
 from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, classes
 from migration_lab.model.errors import LabError
@@ -24,10 +24,10 @@ IDS = [case.id for case in CASES]
 
 @pytest.fixture
 def given(tmp_path: Path) -> dict[str, Any]:
-    """The arguments of a default run with the inventory's catalogue; its results folder is not there yet."""
+    """The arguments of a default run with the lab's catalogue; its results folder is not there yet."""
     return {
-        **CATALOGUE, "pair": "debian", "profile": "canonical", "guest": "x86_64", "guest_machine": "", "combinations": "all",
-        "cases": "*", "cells": ["a"], "scenarios": str(ROOT / "scenarios"), "lab_files": [],
+        **NO_OWN, "settings": SETTINGS, "pair": "debian", "profile": "canonical", "guest": "x86_64", "guest_machine": "",
+        "combinations": "all", "cases": "*", "cells": ["a"], "scenarios": str(ROOT / "scenarios"), "lab_files": [],
         "results_root": str(tmp_path / "results"), "run": "", "resume": False, "start": True, "about": {},
         "workers": "auto", "time_limit": 60.0, "prefix": "mlab-", "tap": True,
     }
@@ -101,7 +101,7 @@ def test_releases_that_no_run_on_record_has_seen_are_untried(
 
 def test_release_that_a_run_on_record_saw_with_another_version_is_untried(given: dict[str, Any]) -> None:
     releases = changed(CATALOGUE["releases"], "debian-12/libvirt", "9.0.1")
-    assert make_plan({**given, "releases": releases})["untried"] == ["debian-12"]
+    assert make_plan({**given, "own_releases": releases})["untried"] == ["debian-12"]
 
 
 TREE_PAIR = {"old": "tree", "new": "debian-12", "boundary": "0.9.2", "alone_again": True}
@@ -115,7 +115,7 @@ def test_guest_must_fit_the_oldest_libvirt_of_the_pair(given: dict[str, Any], pa
     """Of the versions that are really there: one that only the tap shows takes the XML that it can."""
     releases = {**CATALOGUE["releases"], "tree": TREE}
     pairs = {**CATALOGUE["pairs"], "with-a-tree": TREE_PAIR}
-    plan = make_plan({**given, "releases": releases, "pairs": pairs, "pair": pair})
+    plan = make_plan({**given, "own_releases": releases, "own_pairs": pairs, "pair": pair})
     assert plan["guest"]["oldest"] == oldest and plan["guest"]["name"] == "x86_64"
     assert plan["pair"].get("alone_again", False) == (pair == "with-a-tree")
     assert "oldest" not in CATALOGUE["guests"]["x86_64"], "the catalogue is left as it was"
@@ -203,9 +203,9 @@ def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any],
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"pair": "redhat"}, "there is no pair 'redhat'; migration_pairs has debian, debian-lts"),
+        ({"pair": "redhat"}, "there is no pair 'redhat'; the pairs are debian, debian-lts"),
         ({"profile": "nightly"}, "there is no profile 'nightly'; "),
-        ({"guest": "riscv64"}, "there is no guest 'riscv64'; migration_guests has aarch64, x86_64"),
+        ({"guest": "riscv64"}, "there is no guest 'riscv64'; the guests are aarch64, x86_64"),
         ({"combinations": "noo,xyz"}, "there is no combination 'xyz'; "),
         ({"combinations": "all,noo"}, "there is no combination 'all'; "),
         ({"combinations": ""}, "no combination is named; "),
@@ -230,20 +230,20 @@ def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any],
         ({"prefix": "-"}, "domain_prefix is '-'; "),
         ({"prefix": "a b-"}, "domain_prefix is 'a b-'; "),
         (
-            {"pairs": changed(CATALOGUE["pairs"], "debian/new", "debian-14")},
-            "pair 'debian': there is no release 'debian-14' (new); migration_releases has debian-11, debian-12, debian-13",
+            {"own_pairs": changed(CATALOGUE["pairs"], "debian/new", "debian-14")},
+            "pair 'debian': there is no release 'debian-14' (new); the releases are debian-11, debian-12, debian-13",
         ),
         (
-            {"pairs": changed(CATALOGUE["pairs"], "debian/boundary", "9.0.0")},
+            {"own_pairs": changed(CATALOGUE["pairs"], "debian/boundary", "9.0.0")},
             "pair 'debian': boundary 9.0.0 is not above old (9.0.0) and at most new (11.3.0)",
         ),
         (
-            {"releases": changed(CATALOGUE["releases"], "debian-11/suite", None)},
-            "the catalogue (group_vars): releases, debian-11: 'suite' is a required property",
+            {"own_releases": changed(CATALOGUE["releases"], "debian-11/suite", None)},
+            "own_releases: debian-11: 'suite' is a required property",
         ),
         (
-            {"guests": changed(CATALOGUE["guests"], "aarch64/memory", "16")},
-            "the catalogue (group_vars): guests, aarch64, memory: '16' is not of type 'integer'",
+            {"own_guests": changed(CATALOGUE["guests"], "aarch64/memory", "16")},
+            "own_guests: aarch64, memory: '16' is not of type 'integer'",
         ),
     ],
 )
@@ -373,7 +373,7 @@ def test_nothing_to_resume_is_refused(given: dict[str, Any], tmp_path: Path, nam
             "its pair is debian (debian-12, debian-13, 11.3.0), asked for is debian-lts (debian-11, debian-12, 9.0.0)",
         ),
         (
-            {"pairs": changed(CATALOGUE["pairs"], "debian/boundary", "10.0.0")},
+            {"own_pairs": changed(CATALOGUE["pairs"], "debian/boundary", "10.0.0")},
             "its pair is debian (debian-12, debian-13, 11.3.0), asked for is debian (debian-12, debian-13, 10.0.0)",
         ),
         ({"profile": "tck"}, "its profile is canonical, asked for is tck"),
