@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a run is: follows run.json and the journals of its folder while they grow, and reckons speed and time left.
+"""How far a run is: follows run.json and the journals of its folder while they grow, and estimates speed and time left.
 
 It reads and never writes, so that any number of followers may look at a run, from its beginning or later.
 """
@@ -25,8 +25,11 @@ from ..results.wording import one_line
 # Seconds that the speed is taken over.
 WINDOW = 30.0
 
-# Seconds after which a combination that was cut off will not be told to be not obtained any more: its playbook is gone.
+# Seconds within which a playbook notes that an interrupted combination was not obtained; after them it is gone.
 PATIENCE = 15.0
+
+# Seconds without a new line after which the faces say so.
+QUIET = 30.0
 
 
 class Phase(str, Enum):
@@ -36,7 +39,7 @@ class Phase(str, Enum):
     RUNNING = "running"
     DONE = "done"
     NOT_OBTAINED = "not obtained"
-    CUT_OFF = "cut off"  # its playbook was gone before all cases had run
+    INTERRUPTED = "interrupted"  # its playbook was gone before all cases had run
 
 
 # Nothing more comes of these.
@@ -147,9 +150,9 @@ class RunProgress:
         return len(self.in_phase(*ENDED)) == len(self.combinations)
 
     @property
-    def cut_off(self) -> bool:
-        """Whether the run has ended before its end: the playbook that it belonged to is gone."""
-        stopped = self.in_phase(Phase.CUT_OFF)
+    def interrupted(self) -> bool:
+        """Whether the run stopped before its end: the playbook that it belonged to is gone."""
+        stopped = self.in_phase(Phase.INTERRUPTED)
         return bool(stopped) and not self.in_phase(Phase.RUNNING) and self.quiet > PATIENCE
 
     @property
@@ -231,7 +234,7 @@ class RunFollower:
             return Phase.NOT_OBTAINED
         if journal.starts[-1] < self._since:
             return Phase.WAITING
-        return Phase.CUT_OFF if journal.complete is False else Phase.RUNNING
+        return Phase.INTERRUPTED if journal.complete is False else Phase.RUNNING
 
     def _note(self, name: str) -> Optional[Path]:
         """The note that a combination was not obtained, unless it was left before the time to follow since."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run of one combination from its arguments to its result: plan, refuse, resume, run, report progress."""
+"""A run of one combination from its arguments to its result: plan, refuse, resume, run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import json
 import os
 import re
 import select
-import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Mapping, Optional, TextIO
+from typing import Any, Mapping, Optional
 from urllib.parse import urlsplit
 
 from ..cell.cell import Cell
@@ -35,14 +34,10 @@ from ..relay.relay import Link
 from ..relay.relays import Relays
 from ..suites.migration.procedure import CaseRunner
 from ..suites.migration.rules import Rules
-from .tally import Tally
 from .workers import Matrix
 
 # libvirtd's port for unencrypted connections.
 LIBVIRT_PORT = 16509
-
-# Seconds between two lines of progress.
-PROGRESS_INTERVAL = 5.0
 
 
 @dataclass(frozen=True)
@@ -225,33 +220,18 @@ def _run_rest(settings: Settings, setup: Setup, journal: Journal, cases: list[Ca
         setup.cell, setup.runner, setup.rules, journal, settings.folder, cases, settings.workers, stop=owner.gone,
         alone_again=bool(settings.pair.get("alone_again")), failed_beside=setup.failed_beside,
     )
-    finished = threading.Event()
-    with (settings.folder.parent / "progress.log").open("a", buffering=1) as log:
-        teller = threading.Thread(target=_tell, args=(settings.combination, matrix.tally, log, finished))
-        teller.start()
-        complete, started = False, time.monotonic()
-        try:
-            complete = matrix.run()
-        finally:
-            finished.set()
-            teller.join()
-            seconds = time.monotonic() - started
-            journal.append(
-                "event", event="end", complete=complete, seconds=round(seconds, 3),
-                call_seconds=round(matrix.tally.call_seconds, 3), workers=settings.workers,
-            )
+    complete, started = False, time.monotonic()
+    try:
+        complete = matrix.run()
+    finally:
+        seconds = time.monotonic() - started
+        journal.append(
+            "event", event="end", complete=complete, seconds=round(seconds, 3),
+            call_seconds=round(matrix.tally.call_seconds, 3), workers=settings.workers,
+        )
     if not complete:
         raise LabError("the playbook that this run belongs to is gone; go on with resume=true")
     return seconds
-
-
-def _tell(combination: str, tally: Tally, log: TextIO, finished: threading.Event) -> None:
-    """Write progress until the run is finished, and once more then."""
-    while True:
-        ended = finished.wait(PROGRESS_INTERVAL)
-        log.write(f"{time.strftime('%H:%M:%S')} {combination} {tally.line()}\n")
-        if ended:
-            return
 
 
 def _result(

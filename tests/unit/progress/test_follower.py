@@ -66,7 +66,7 @@ def test_a_run_that_has_only_begun_waits(tmp_path: Path, clock: Clock) -> None:
         (name, Phase.WAITING, 0, 0, None, None) for name in ("ooo", "noo", "nno")
     ]
     assert (progress.run, progress.pair, progress.selected, progress.done) == ("run", "debian", 0, 0)
-    assert (progress.rate, progress.left, progress.over, progress.cut_off, progress.quiet) == (None, None, False, False, 0)
+    assert (progress.rate, progress.left, progress.over, progress.interrupted, progress.quiet) == (None, None, False, False, 0)
 
 
 def test_a_journal_that_appears_later_and_grows_is_followed(tmp_path: Path, clock: Clock) -> None:
@@ -254,9 +254,9 @@ def test_a_run_whose_playbook_is_gone_is_cut_off_after_a_while(tmp_path: Path, c
     follower = RunFollower(run.folder)
     clock.passes(1)
     progress = follower.look(clock.now)
-    assert (of(progress, "ooo").phase, progress.over, progress.cut_off) == (Phase.CUT_OFF, False, False)
+    assert (of(progress, "ooo").phase, progress.over, progress.interrupted) == (Phase.INTERRUPTED, False, False)
     clock.passes(30)
-    assert follower.look(clock.now).cut_off
+    assert follower.look(clock.now).interrupted
 
 
 def test_no_run_is_said(tmp_path: Path) -> None:

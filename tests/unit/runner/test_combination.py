@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import socket
 import subprocess
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,7 @@ from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.errors import LabError
 from migration_lab.relay.domain_names import DomainNames
 from migration_lab.relay.steps import Step
-from migration_lab.runner.combination import Owner, Settings, _rules, _tapped, _tell, run_combination
-from migration_lab.runner.tally import Tally
+from migration_lab.runner.combination import Owner, Settings, _rules, _tapped, run_combination
 from migration_lab.runner.workers import Matrix
 from migration_lab.suites.migration.procedure import CaseRunner
 from synthetic_run import CASES, PROFILE
@@ -83,8 +80,6 @@ def test_run_comes_to_a_result_and_a_journal(settings: Settings) -> None:
     assert record.header and record.header["selected"] == IDS[32:64] and record.header["versions"] == result["versions"]
     (end,) = record.events
     assert (end["event"], end["complete"]) == ("end", True)
-    last = (settings.folder.parent / "progress.log").read_text().splitlines()[-1]
-    assert " onn 32/32 cases, 32 pass, " in last
 
 
 def test_cases_that_do_not_pass_are_listed_with_reasons(settings: Settings) -> None:
@@ -375,17 +370,3 @@ def test_owner_is_gone_when_its_process_ends() -> None:
         process.wait()
         assert owner.gone() and owner.gone()
     assert not Owner(None).gone()
-
-
-def test_progress_is_told_until_the_end_and_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migration_lab.runner.combination.PROGRESS_INTERVAL", 0.01)
-    log, finished, tally = io.StringIO(), threading.Event(), Tally(96)
-    teller = threading.Thread(target=_tell, args=("noo", tally, log, finished))
-    teller.start()
-    while log.getvalue().count("\n") < 2:
-        finished.wait(0.01)
-    tally.verdicts["pass"] = 96
-    finished.set()
-    teller.join(5)
-    first, *_, last = log.getvalue().splitlines()
-    assert " noo 0/96 cases, none yet" in first and " noo 96/96 cases, 96 pass" in last

@@ -20,7 +20,6 @@ from migration_lab.cell.machine import Machine
 from migration_lab.model.errors import LabError
 from migration_lab.relay.steps import Step
 from migration_lab.runner.attempt_log import DaemonLog
-from migration_lab.runner.tally import Tally
 from migration_lab.runner.workers import Matrix
 from migration_lab.suites.attempt import Attempt
 from synthetic_run import CASES, lab_error
@@ -443,21 +442,6 @@ def test_log_of_an_attempt_begins_where_an_earlier_look_ended(monkeypatch: pytes
     machine.log += "two\n"
     assert log.since(started=11.0) == "two\n"
     assert log.since(started=9.0) == "one\ntwo\n", "it began before the first look"
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "seconds", "line"),
-    [
-        ({}, 2.0, "0/96 cases, none yet, 0.0 cases/s, time left unknown"),
-        ({"pass": 24}, 12.0, "24/96 cases, 24 pass, 2.0 cases/s, 36 s left"),
-        ({"pass": 90, "fail": 5, "error": 1}, 32.0, "96/96 cases, 1 error, 5 fail, 90 pass, 3.0 cases/s, 0 s left"),
-    ],
-)
-def test_progress_in_a_line(monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, int], seconds: float, line: str) -> None:
-    monkeypatch.setattr("migration_lab.runner.workers.time.monotonic", lambda: 100.0 + seconds)
-    tally = Tally(96, started=100.0)
-    tally.verdicts.update(verdicts)
-    assert (tally.done, tally.line()) == (sum(verdicts.values()), line)
 
 
 class Daemons:

@@ -1,39 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a run in progress looks: the table at the widths of terminals, the line without one, and what is written meanwhile."""
+"""The table of a run in progress: at the widths of terminals, and with what is written meanwhile."""
 
 from __future__ import annotations
 
 import io
+import multiprocessing
+import os
 import re
 import sys
 import threading
-import time
-from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pyte
 import pytest
 from rich.console import Console
 
-from migration_lab.model.combination import COMBINATIONS
 from migration_lab.model.verdict import Verdict
-from migration_lab.progress.follower import CombinationProgress, Phase, RunFollower, RunProgress
-from migration_lab.progress.live import LiveTable, duration, progress_line, progress_table, table_wanted
-from synthetic_run import CASES, SyntheticRun, lab_error, wrong_state
-
-NOW = 1_764_000_000.0
-
-
-def row(
-    name: str, phase: Phase, counts: Optional[dict[Verdict, int]] = None, rate: Optional[float] = None, reason: str = "",
-    last: Optional[float] = None, seconds: float = 60.0,
-) -> CombinationProgress:
-    return CombinationProgress(name, phase, 96, counts or {}, seconds, rate, None, last, reason)
-
-
-def run_of(*rows: CombinationProgress) -> RunProgress:
-    return RunProgress("20261123T154200Z", "debian", NOW, rows)
-
+from migration_lab.progress.follower import Phase, RunProgress
+from migration_lab.progress.table import LiveTable, progress_table
+from progress_rows import CALM, NOW, Stream, row, run_of
 
 # Everything at once: every verdict, every phase, long times.
 BUSY = run_of(
@@ -41,15 +26,8 @@ BUSY = run_of(
     row("noo", Phase.NOT_OBTAINED, reason="the daemon on the target does not answer; " + "look at its log " * 20),
     row("ono", Phase.RUNNING, {Verdict.PASS: 30, Verdict.FAIL: 6, Verdict.ERROR: 2, Verdict.SKIP: 1}, 1.2, last=NOW - 1),
     row("oon", Phase.WAITING), row("nno", Phase.WAITING), row("non", Phase.WAITING), row("onn", Phase.WAITING),
-    row("nnn", Phase.CUT_OFF, {Verdict.PASS: 1}, last=NOW - 400),
+    row("nnn", Phase.INTERRUPTED, {Verdict.PASS: 1}, last=NOW - 400),
 )
-CALM = run_of(
-    row("ooo", Phase.DONE, {Verdict.PASS: 96}, 1.6, last=NOW - 70),
-    row("noo", Phase.RUNNING, {Verdict.PASS: 24}, 1.2, last=NOW - 1),
-    *(row(name, Phase.WAITING) for name in COMBINATIONS[2:]),
-)
-
-
 def drawn(progress: RunProgress, width: int, **options: Any) -> str:
     console = Console(file=io.StringIO(), width=width, **options)
     console.print(progress_table(progress))
@@ -97,7 +75,7 @@ def test_why_a_combination_was_not_obtained_is_below_the_table_on_a_line_of_its_
     lines = drawn(BUSY, 80).splitlines()
     assert lines[-2].startswith("noo not obtained: the daemon on the target does not answer")
     assert len(lines[-2]) == 80 and lines[-2].endswith("…")
-    assert lines[-1] == "cut off: the playbook is gone; -e resume=true goes on with the run"
+    assert lines[-1] == "interrupted: the playbook is gone; -e resume=true resumes the run"
 
 
 def test_colours_repeat_what_words_say() -> None:
@@ -109,60 +87,6 @@ def test_colours_repeat_what_words_say() -> None:
     assert not re.search(r"\x1b\[[\d;]*3\d", drawn(BUSY, 100, force_terminal=True, color_system="standard", no_color=True))
 
 
-def test_the_line_where_there_is_no_terminal() -> None:
-    clock = time.strftime("%H:%M:%S", time.localtime(NOW))
-    assert progress_line(CALM) == (
-        f"{clock} 20261123T154200Z 120/768 cases, 120 pass, 1 of 8 combinations ended, noo running, 1.2 cases/s, 7 min 00 s left"
-    )
-    assert progress_line(run_of(row("ooo", Phase.RUNNING, last=NOW - 95))) == (
-        f"{clock} 20261123T154200Z 0/96 cases, 0 of 1 combination ended, ooo running, "
-        "time left unknown, nothing new for 1 min 35 s"
-    )
-
-
-def test_the_line_of_a_run_that_has_ended_says_no_time(tmp_path: Path) -> None:
-    run = SyntheticRun(tmp_path / "ended", ["ooo", "noo"], CASES[:4])
-    run.complete("ooo", {CASES[0].id: wrong_state, CASES[1].id: lab_error("no answer")})
-    run.not_obtained("noo", "no disk left")
-    line = progress_line(RunFollower(run.folder).look(time.time()))
-    assert line[9:] == "ended 4/8 cases, 2 pass, 1 fail, 1 error, 2 of 2 combinations ended, noo not obtained"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (560, "9 min 20 s"), (7500, "2 h 05 min")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-class Stream(io.StringIO):
-    """A stream that is a terminal or not."""
-
-    def __init__(self, terminal: bool) -> None:
-        super().__init__()
-        self._terminal = terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-
-@pytest.mark.parametrize(
-    ("terminal", "environment", "wanted"),
-    [
-        (True, {"TERM": "xterm-256color"}, True),
-        (True, {"TERM": "xterm", "NO_COLOR": "1"}, True),
-        (True, {"TERM": "xterm", "CI": ""}, True),
-        (True, {"TERM": "xterm", "CI": "true"}, False),
-        (True, {"TERM": "dumb"}, False),
-        (True, {}, False),
-        (False, {"TERM": "xterm"}, False),
-        (False, {"TERM": "xterm", "FORCE_COLOR": "1"}, False),
-    ],
-)
-def test_a_table_needs_a_terminal(terminal: bool, environment: dict[str, str], wanted: bool) -> None:
-    assert table_wanted(Stream(terminal), environment) is wanted
-
-
 def test_what_is_written_meanwhile_comes_above_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
@@ -170,7 +94,7 @@ def test_what_is_written_meanwhile_comes_above_the_table(monkeypatch: pytest.Mon
     out, error = Stream(True), Stream(True)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", error)
-    table = LiveTable(threading.RLock())
+    table = LiveTable()
     sys.stdout.write("before\n")
     table.start(CALM)
     sys.stdout.write("a task\n")
@@ -198,20 +122,50 @@ def test_what_is_written_meanwhile_comes_above_the_table(monkeypatch: pytest.Mon
     assert error.getvalue() == ""
 
 
-def test_the_table_is_not_drawn_while_somebody_has_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_forks_between_two_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks: dict[str, Any] = {}
+    monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.update(given))
     monkeypatch.setenv("TERM", "xterm")
     out = Stream(True)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", Stream(False))
-    lock = threading.RLock()
-    table = LiveTable(lock)
+    table = LiveTable()
     table.start(CALM)
+    hooks["before"]()
     drawing = threading.Thread(target=table.update, args=(BUSY,))
-    with lock:
-        drawing.start()
-        before = out.getvalue()
-        drawing.join(0.2)
-        assert drawing.is_alive() and out.getvalue() == before
+    drawing.start()
+    before = out.getvalue()
+    drawing.join(0.2)
+    assert drawing.is_alive() and out.getvalue() == before
+    hooks["after_in_parent"]()
     drawing.join(5)
     assert not drawing.is_alive() and out.getvalue() != before
+    hooks["before"]()
+    hooks["after_in_child"]()
     table.stop()
+
+
+def test_a_child_can_write_however_much_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Stream(True))
+    monkeypatch.setattr(sys, "stderr", Stream(False))
+    table = LiveTable()
+    table.start(CALM)
+    drawn_enough = threading.Event()
+
+    def draw() -> None:
+        while not drawn_enough.is_set():
+            table.update(BUSY)
+
+    drawing = threading.Thread(target=draw)
+    drawing.start()
+    try:
+        for _ in range(20):
+            child = multiprocessing.get_context("fork").Process(target=print, args=("a word",))
+            child.start()
+            child.join(10)
+            assert child.exitcode == 0
+    finally:
+        drawn_enough.set()
+        drawing.join()
+        table.stop()

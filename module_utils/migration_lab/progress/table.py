@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows how far a run is: a table that stays in its place on a terminal, a line now and then where there is none."""
+"""Shows how far a run is on a terminal: a table that stays in its place."""
 
 from __future__ import annotations
 
+import os
 import sys
-import time
-from contextlib import AbstractContextManager
-from typing import Any, Mapping, TextIO
+import threading
+from typing import Any, TextIO
 
 from rich.ansi import AnsiDecoder
 from rich.console import Console, Group, RenderableType
@@ -16,33 +16,26 @@ from rich.table import Table
 from rich.text import Text
 
 from ..model.verdict import Verdict
-from ..results.wording import count
-from .follower import ENDED, CombinationProgress, Phase, RunProgress
+from ..results.wording import duration_text
+from .follower import ENDED, QUIET, CombinationProgress, Phase, RunProgress
 
 VERDICT_STYLES = {
     Verdict.PASS: "green", Verdict.KNOWN: "cyan", Verdict.FAIL: "bold red", Verdict.FIXED: "bold yellow",
     Verdict.ERROR: "bold magenta", Verdict.SKIP: "dim",
 }
 PHASE_STYLES = {
-    Phase.WAITING: "dim", Phase.RUNNING: "bold", Phase.DONE: "green", Phase.NOT_OBTAINED: "bold red", Phase.CUT_OFF: "bold red",
+    Phase.WAITING: "dim", Phase.RUNNING: "bold", Phase.DONE: "green", Phase.NOT_OBTAINED: "bold red",
+    Phase.INTERRUPTED: "bold red",
 }
 
-# Verdicts that have a column even when no case came to them.
+# Verdicts that have a column even when no case has them.
 _ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)
-
-# Seconds without a new line after which that is said.
-_QUIET = 30.0
 
 _UNKNOWN = "-"
 
 
-def table_wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether the stream can bear a table that stays in its place: a terminal that is not dumb, and no CI."""
-    return stream.isatty() and environment.get("TERM", "").lower() not in ("", "dumb", "unknown") and not environment.get("CI")
-
-
 def progress_table(progress: RunProgress) -> RenderableType:
-    """The run as a table: a row for each combination and one for their sum, and below why some were not obtained.
+    """The run as a table: a row for each combination and one for their sum, then why some were not obtained.
 
     Colours only repeat what words and numbers say.
     """
@@ -66,39 +59,14 @@ def progress_table(progress: RunProgress) -> RenderableType:
     return Group(title, table, *_notes(progress))
 
 
-def progress_line(progress: RunProgress) -> str:
-    """The run in a line, with the time of day: ``15:51:28 20261123T154200Z 160/768 cases, 160 pass, 1.6 cases/s, ...``."""
-    parts = [f"{progress.done}/{progress.selected or '?'} cases"]
-    parts += [f"{number} {verdict.value}" for verdict, number in progress.counts.items()]
-    parts.append(f"{len(progress.in_phase(*ENDED))} of {count(len(progress.combinations), 'combination')} ended")
-    parts += [f"{one.name} {one.phase.value}" for one in progress.in_phase(Phase.RUNNING, Phase.CUT_OFF, Phase.NOT_OBTAINED)]
-    if not progress.over:
-        if progress.rate is not None:
-            parts.append(f"{progress.rate:.1f} cases/s")
-        parts.append("time left unknown" if progress.left is None else f"{duration(progress.left)} left")
-        if progress.quiet > _QUIET:
-            parts.append(f"nothing new for {duration(progress.quiet)}")
-    return f"{time.strftime('%H:%M:%S', time.localtime(progress.now))} {progress.run} {', '.join(parts)}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words that are as exact as an estimate deserves: ``48 s``, ``9 min 20 s``, ``2 h 05 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def _clock(seconds: float) -> str:
-    """The same for a narrow column: ``0:48``, ``9:20``, ``2:05:00``."""
+    """Seconds for a narrow column: ``0:48``, ``9:20``, ``2:05:00``."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _cells(row: CombinationProgress | RunProgress, verdicts: list[Verdict]) -> list[RenderableType]:
-    """What a combination's row and the last one have alike: bar, cases, verdicts, speed and time left."""
+    """The columns that a combination's row shares with the last one: bar, cases, verdicts, speed and time left."""
     rate, left = row.rate, row.left
     cells: list[RenderableType] = [
         ProgressBar(total=max(row.selected, 1), completed=row.done, complete_style="cyan", finished_style="green"),
@@ -113,24 +81,27 @@ def _cells(row: CombinationProgress | RunProgress, verdicts: list[Verdict]) -> l
 
 
 def _notes(progress: RunProgress) -> list[Text]:
-    """What is to be said below the table, each on a line that is cut off where the terminal ends."""
+    """Remarks below the table, each cut where the terminal ends."""
     notes = [f"{one.name} not obtained: {one.reason}" for one in progress.in_phase(Phase.NOT_OBTAINED)]
-    if progress.in_phase(Phase.CUT_OFF):
-        notes.append("cut off: the playbook is gone; -e resume=true goes on with the run")
-    elif not progress.over and progress.quiet > _QUIET:
-        notes.append(f"nothing new for {duration(progress.quiet)}")
+    if progress.in_phase(Phase.INTERRUPTED):
+        notes.append("interrupted: the playbook is gone; -e resume=true resumes the run")
+    elif not progress.over and progress.quiet > QUIET:
+        notes.append(f"nothing new for {duration_text(progress.quiet)}")
     return [Text(note, no_wrap=True, overflow="ellipsis") for note in notes]
 
 
 class LiveTable:
     """A table at the end of a terminal. What others write to standard output and error meanwhile appears above it.
 
-    Drawing and writing exclude each other by a lock, which the caller gives when it writes under one of its own.
+    Drawing and writing take turns, and a process forks in between: a child that inherited the lock, or that of the stream, from
+    a thread that does not exist in it would hang at its first word.
     """
 
-    def __init__(self, lock: AbstractContextManager[Any]) -> None:
-        """:param lock: reentrant; nothing is drawn while somebody else has it."""
-        self._lock = lock
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        os.register_at_fork(
+            before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._lock.release,
+        )
         self._console = Console(file=sys.stdout, highlight=False)
         self._table: RenderableType = ""
         self._live = Live(
@@ -139,7 +110,7 @@ class LiveTable:
         self._streams = (sys.stdout, sys.stderr)
 
     def start(self, progress: RunProgress) -> None:
-        """Draw the table for the first time, and have everything that is written go above it."""
+        """Draw the table, and have everything that is written from now on go above it."""
         with self._lock:
             self._draw(progress, refresh=False)
             self._live.start(refresh=True)
@@ -151,7 +122,7 @@ class LiveTable:
                 sys.stderr = _Above(self._console, stderr, self._lock)
 
     def update(self, progress: RunProgress) -> None:
-        """Draw the table anew."""
+        """Draw the table again."""
         with self._lock:
             self._draw(progress, refresh=True)
 
@@ -174,7 +145,7 @@ class LiveTable:
 class _Above:
     """A stream whose whole lines appear above the table, as long as they are: rich's own proxy would break them into several."""
 
-    def __init__(self, console: Console, stream: TextIO, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, console: Console, stream: TextIO, lock: threading.RLock) -> None:
         self._console = console
         self._stream = stream
         self._lock = lock
@@ -189,10 +160,10 @@ class _Above:
         return len(text)
 
     def flush(self) -> None:
-        """Whole lines are shown at once; one that is begun cannot stand before the table."""
+        """Whole lines are shown at once; an unfinished one cannot stand before the table."""
 
     def end(self) -> None:
-        """Show the line that was begun."""
+        """Show the unfinished line."""
         if self._begun:
             self._print(self._begun)
 
