@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The example workflows call what is in the repository."""
+"""The workflows, that of this repository and the examples, call what is in the repository."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "docs" / "ci").glob("*.yml"))
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 SETTINGS = {
     name for path in (ROOT / "inventory" / "group_vars" / "all").glob("*.yml") for name in yaml.safe_load(path.read_text())
 }
@@ -29,19 +30,37 @@ def commands(data: Any, under: str = "") -> Iterator[str]:
         yield data
 
 
+def make_targets(text: str) -> list[str]:
+    """The targets that a text calls make with; each is one of the Makefile."""
+    targets = re.findall(r"\bmake ([a-z]+)\b", text)
+    assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)
+    return targets
+
+
+def test_continuous_integration_runs_all_tests() -> None:
+    data = yaml.safe_load(WORKFLOW.read_text())
+    assert set(make_targets("\n".join(commands(data)))) == {"lint", "unit", "test"}
+
+
+def test_continuous_integration_tries_the_pinned_ansible_core_and_the_oldest_python() -> None:
+    tried = yaml.safe_load(WORKFLOW.read_text())["jobs"]["unit"]["strategy"]["matrix"]["include"]
+    pinned = re.search(r"^ansible-core==(\d+\.\d+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned and pinned[1] in {entry["ansible-core"] for entry in tried}
+    oldest = re.search(r"Python (\d\.\d+) or later", (ROOT / "Makefile").read_text())
+    assert oldest and min(entry["python"] for entry in tried) == oldest[1]
+
+
 def test_there_is_an_example_for_each_service() -> None:
     assert [path.name for path in EXAMPLES] == ["github-actions.yml", "gitlab-ci.yml"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_what_there_is(path: Path) -> None:
+def test_an_example_runs_what_exists(path: Path) -> None:
     text = "\n".join(commands(yaml.safe_load(path.read_text())))
     playbooks = re.findall(r"playbooks/\S+\.yml", text)
     assert "playbooks/nightly.yml" in playbooks
     assert all((ROOT / playbook).is_file() for playbook in playbooks)
-    targets = re.findall(r"\bmake ([a-z]+)$", text, re.MULTILINE)
-    assert "setup" in targets
-    assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)
+    assert make_targets(text) == ["setup"]
     settings = re.findall(r"-e (\w+)=", text)
     assert settings and set(settings) <= SETTINGS
 
