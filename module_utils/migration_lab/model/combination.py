@@ -11,7 +11,7 @@ from .errors import LabError
 # Numbered 1..8 in this order, which is libvirt-tck's; results are shown in it.
 COMBINATIONS = ("ooo", "noo", "ono", "oon", "nno", "non", "onn", "nnn")
 
-# A Gray code: only one machine changes from each to the next, so only one is made anew.
+# A Gray code: only one machine changes from each to the next, so only one is made again.
 RUNNING_ORDER = ("ooo", "noo", "nno", "ono", "onn", "nnn", "non", "oon")
 
 

@@ -5,4 +5,4 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something the user or the lab host has to put right, said in one sentence: what, where, what to do."""
+    """What the user or the lab host has to put right, in one sentence: what, where, what to do."""

@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Verdict(str, Enum):
-    """What a case, and the sum of its checks, came to."""
+    """The result of a case."""
 
     PASS = "pass"
     FAIL = "fail"

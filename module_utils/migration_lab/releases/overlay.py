@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release that is a tarball of an installed libvirt: what is in it, looked at before anything is made of it."""
+"""A release that is a tarball of an installed libvirt: inspected before anything is made of it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _check_sha256(what: str, path: Path, sha256: str) -> None:
     if digest.hexdigest() != sha256:
         raise LabError(
             f"{what} has the SHA-256 checksum {digest.hexdigest()}, its entry says {sha256}; give the right tree, or correct "
-            "'sha256' once you know why it is another"
+            "'sha256' once you know why it differs"
         )
 
 
@@ -120,7 +120,7 @@ def _leaves(name: str) -> bool:
 
 
 def _one_folder(what: str, thing: str, field: str, given: str, found: set[str], none: str) -> str:
-    """The folder that an entry names, or else the only one that there is."""
+    """The folder that an entry names, else the only one in the tree."""
     if given:
         given = posixpath.normpath(given)
         if given not in found:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which packages of a release's image have newer versions: what is installed in it, against what a build of today would take."""
+"""Which packages of a release's image have newer versions: what is installed in it against what a build would take today."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Callable, Mapping, Sequence
 
 from ..model.errors import LabError
 
-# A package as apt says that it would install it: Inst libvirt0 (9.0.0-4+deb12u2 Debian:12.5/stable [amd64]) []
+# A package that apt would install: Inst libvirt0 (9.0.0-4+deb12u2 Debian:12.5/stable [amd64]) []
 OFFERED = re.compile(r"^Inst (?P<name>[^\s:]+)(?::\S+)? (?:\[[^]]*\] )?\((?P<version>\S+)", re.MULTILINE)
 STATUS = "var/lib/dpkg/status"
 
@@ -20,7 +20,7 @@ Newer = Callable[[str, str], bool]
 
 @dataclass(frozen=True)
 class NewerPackage:
-    """A package of which there is a newer version than the image has."""
+    """A package of an image whose suite has a newer version."""
 
     name: str
     old: str
@@ -34,10 +34,10 @@ class NewerPackage:
 def newer_packages(installed: Mapping[str, str], offered: Mapping[str, str], newer: Newer) -> list[NewerPackage]:
     """The installed packages of which a newer version is offered, by name.
 
-    Packages that are on one side alone are passed over: what a suite offers under another name is taken with the first package
-    that needs it, and that one's version is then another one too.
+    Packages on one side alone are ignored: one that a suite has under another name comes with the first package that needs it,
+    whose version then differs as well.
 
-    :param newer: tells whether the first version is newer than the second.
+    :param newer: whether its first version is newer than its second.
     """
     return [
         NewerPackage(name, old, offered[name])
@@ -57,12 +57,12 @@ def installed_packages(status: str) -> dict[str, str]:
 
 
 def offered_packages(simulated: str) -> dict[str, str]:
-    """Name and version of what would be installed, from what apt prints when it simulates."""
+    """Name and version of what would be installed, from the output of a simulated apt run."""
     return {match["name"]: match["version"] for match in OFFERED.finditer(simulated)}
 
 
 def dpkg_newer(version: str, than: str) -> bool:
-    """Whether a version is newer than another one, as dpkg orders them."""
+    """Whether a version is newer than another, in dpkg's order."""
     return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], check=False).returncode == 0
 
 
