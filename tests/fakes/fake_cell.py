@@ -199,7 +199,7 @@ class FakeCell:
 
     def attempts(self) -> list[tuple[str, int, bool, str]]:
         """The journal's attempts: case, number, whether final, verdict."""
-        return [(line["case"], line["attempt"], line["final"], line["verdict"]) for line in self.record.attempts]
+        return [(line.case, line.attempt, line.final, line.verdict) for line in self.record.attempts]
 
     # Behaviours
 

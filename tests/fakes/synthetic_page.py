@@ -36,7 +36,7 @@ def every_verdict(folder: Path) -> SyntheticRun:
         journal = lab.start(combination)
         for case in CASES[:61] if combination == "nnn" else CASES:
             lab.record(
-                journal, case, spoilt.get(combination, {}).get(case.id), steps=STEPS, seen_protocol="v2",
+                journal, case, spoilt.get(combination, {}).get(case.id), steps=tuple(STEPS), protocol="v2",
                 deviation=DEVIATION if combination == "ooo" and case.id in paused else None,
                 note="failed beside 3 others; alone: fail" if (combination, case.id) == ("ooo", FAILED) else "",
             )

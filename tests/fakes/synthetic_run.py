@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, Optional
 
 import yaml
 
+from migration_lab.journal.case_result import HELD_DEATH, CaseResult
 from migration_lab.journal.journal import SCHEMA, Journal
 from migration_lab.judging.deviation import Deviation, apply
 from migration_lab.judging.observation import Observation, Outcome, Sight
@@ -131,7 +133,7 @@ class SyntheticRun:
     ) -> None:
         """Judge a case as expected, or spoilt, in the light of the deviation, and append it.
 
-        :param fields: of the journal's line, such as ``note`` and ``steps``.
+        :param fields: of the result, such as ``note`` and ``steps``.
         """
         seen = as_expected(case)
         if spoil:
@@ -143,12 +145,12 @@ class SyntheticRun:
                 "call": "virDomainMigrateToURI", "uri": "qemu+tcp://10.0.0.3/system", "flags": list(case.migrate_flags),
                 "bits": 2, "seconds": 0.51, "error": seen.migrated.error,
             }
-        logs = [] if judgement.verdict is Verdict.PASS else [f"logs/{case.number:03d}-{case.method.value}-source.log"]
-        journal.append(
-            "case", number=case.number, case=case.id, final=final, attempt=attempt, **judgement.to_data(),
-            migration=migration, lab_error=seen.lab_error, seconds=1.2, call_seconds=1.15, worker=0, beside=[], logs=logs,
-            **fields,
-        )
+        logs = () if judgement.verdict is Verdict.PASS else (f"logs/{case.number:03d}-{case.method.value}-source.log",)
+        journal.add(replace(CaseResult(
+            case.number, case.id, judgement.verdict, tuple(judgement.checks), tuple(judgement.further), judgement.reason,
+            judgement.rule, judgement.deviation, final, "" if final else HELD_DEATH, attempt, migration=migration,
+            lab_error=seen.lab_error, seconds=1.2, call_seconds=1.15, logs=logs,
+        ), **fields))
 
     def complete(
         self, combination: str, spoilt: Optional[Mapping[str, Spoil]] = None, order: Optional[Iterable[Case]] = None,
@@ -157,7 +159,7 @@ class SyntheticRun:
         """Journal all cases of a combination, in the given order, those named in ``spoilt`` gone wrong.
 
         :param expected: the cases of which ``DEVIATION`` is expected.
-        :param fields: of the journal's lines of the spoilt cases.
+        :param fields: of the results of the spoilt cases.
         """
         expected = set(expected)
         journal = self.start(combination)

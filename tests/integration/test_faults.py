@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import Lab, cases_of, descendants, events_of, kill_all, machine, wait_for, wait_for_cases
 
+from migration_lab.journal.case_result import CaseResult
+from migration_lab.journal.journal import read_journal
+from migration_lab.model.verdict import Verdict
+
 CHOSEN = "p2p/transient*"
 CASES = 16
 
@@ -127,16 +131,14 @@ def test_a_killed_run_loses_no_case_and_is_resumed(lab: Lab) -> None:
         resumed = left
     assert resumed.status == 0, resumed.output
     assert journal.read_bytes().startswith(before), "what was written before the kill must stay"
-    final = [case for case in cases_of_whole_lines(journal) if case["final"]]
-    assert len(final) == len({case["case"] for case in final}) == CASES, "every case has one result"
-    assert {case["verdict"] for case in final} == {"pass"}
+    final = [attempt for attempt in attempts_of_whole_lines(journal) if attempt.final]
+    assert len(final) == len({attempt.case for attempt in final}) == CASES, "every case has one result"
+    assert {attempt.verdict for attempt in final} == {Verdict.PASS}
     assert "green: 1 combination, 16 of 16 cases, 160 of 160 checks" in resumed.message()
 
 
-def cases_of_whole_lines(journal: Path) -> list[dict]:
-    """Case lines, the torn line of a killed run passed over as the lab's reader does it."""
-    from migration_lab.journal.journal import read_journal
-
+def attempts_of_whole_lines(journal: Path) -> list[CaseResult]:
+    """The attempts, without the torn line of a killed run."""
     return read_journal(journal).attempts
 
 

@@ -17,6 +17,7 @@ import pytest
 from conftest import Lab, kill_all, wait_for, wait_for_cases
 from test_provision import catalogue
 
+from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.releases.packages import STATUS, installed_packages
 from migration_lab.releases.recipe import release_id
@@ -149,7 +150,7 @@ def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, r
     assert refused.status != 0
     assert f"another night is active on {lab.results}: ansible-playbook process {process.pid} holds" in refused.message()
     kill_all(process)
-    kept = [line["case"] for line in whole_cases(journal)]
+    kept = [result.case for result in whole_cases(journal)]
     assert 2 <= len(kept) < 16
     assert state(lab.results)["ended"] is False
 
@@ -158,7 +159,7 @@ def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, r
     assert second.status == 0, second.output
     assert f"the night goes on with run {run.name}, which was cut off" in second.message()
     assert only_run(lab.results) == run
-    results = [case["case"] for case in whole_cases(journal)]
+    results = [result.case for result in whole_cases(journal)]
     assert results[: len(kept)] == kept and len(results) == 16
     assert "nothing changed, nobody was told" in second.message()
     assert json.loads((run / "nightly.json").read_text())["resumed"] is True
@@ -211,7 +212,7 @@ def test_a_full_disk_ends_the_night_and_the_next_one_goes_on(image: str, receive
         fill(filler)
         output, _ = process.communicate(timeout=300)
         assert process.returncode != 0
-        kept = [line["case"] for line in whole_cases(journal)]
+        kept = [result.case for result in whole_cases(journal)]
         assert 2 <= len(kept) < 16, output
         (posted,) = receiver.posted
         assert posted["failed"] is True and posted["green"] is False
@@ -222,7 +223,7 @@ def test_a_full_disk_ends_the_night_and_the_next_one_goes_on(image: str, receive
         second = lab.play("nightly", **settings(receiver, nightly_refresh=False))
         assert second.status == 0, second.output
         assert f"the night goes on with run {run.name}, which was cut off" in second.message()
-        assert [line["case"] for line in whole_cases(journal)][: len(kept)] == kept
+        assert [result.case for result in whole_cases(journal)][: len(kept)] == kept
         assert "16 of 16 cases" in second.message()
     finally:
         subprocess.check_call(["umount", str(lab.results)])
@@ -245,6 +246,6 @@ def started_run(lab: Lab, process: subprocess.Popen[str]) -> Path:
     return only_run(lab.results)
 
 
-def whole_cases(journal: Path) -> list[dict[str, Any]]:
-    """Case lines; the torn line of a killed run passed over as the lab's reader does it."""
-    return [attempt for attempt in read_journal(journal).attempts if attempt["final"]]
+def whole_cases(journal: Path) -> list[CaseResult]:
+    """The final results, without the torn line of a killed run."""
+    return [attempt for attempt in read_journal(journal).attempts if attempt.final]

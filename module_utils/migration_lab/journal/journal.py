@@ -2,9 +2,8 @@
 """The journal of a combination: append-only, one JSON object a line.
 
 A line is written with a single ``write`` on a descriptor opened for appending, so that a killed run leaves at most one
-torn line, the last.  Types of line: ``header`` (first, and again at each resume), ``case`` (an attempt at a case; only
-one with ``final`` true counts as its result; ``held`` says why another does not) and ``event`` (a daemon's death, an agent's
-replacement, the end).
+torn line, the last.  Types of line: ``header`` (first, and again at each resume), ``case`` (``CaseResult``) and ``event``
+(a daemon's death, an agent's replacement, the end).
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from ..model.errors import LabError
+from .case_result import HELD_DEATH, CaseResult
 
 SCHEMA = 1
 
@@ -59,10 +59,25 @@ class Journal:
                 f"the journal {self.path} cannot be written any more ({self._failed}); put that right and go on with resume=true"
             ) from error
 
+    def add(self, result: CaseResult) -> None:
+        """Append an attempt at a case."""
+        self.append("case", **result.to_data())
+
     def close(self) -> None:
         """Bring the journal to the disk and close it."""
         os.fsync(self._descriptor)
         os.close(self._descriptor)
+
+
+@dataclass(frozen=True)
+class Death:
+    """The death of one or more daemons: what is known of it, and the ids of the cases around it."""
+
+    detail: str
+    in_flight: tuple[str, ...]
+    culprits: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    machine: str = ""  # the role, or several with commas
 
 
 @dataclass
@@ -75,27 +90,30 @@ class Record:
     path: Path
     header: Optional[dict[str, Any]] = None
     headers: list[dict[str, Any]] = field(default_factory=list)
-    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
-    attempts: list[dict[str, Any]] = field(default_factory=list)
+    cases: dict[str, CaseResult] = field(default_factory=dict)
+    attempts: list[CaseResult] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     torn: bool = False
 
     @property
-    def unexplained_deaths(self) -> list[dict[str, Any]]:
+    def unexplained_deaths(self) -> list[Death]:
         """Deaths of a daemon that no case is to blame for: a run with one is not green.
 
-        Attempts that were cut off by a death that a killed run did not come to tell of count as one.
+        Attempts that a death interrupted, of which a killed run could not journal the death, count as one.
         """
-        deaths = [event for event in self.events if event["event"] == "daemon-death"]
-        told = {case for death in deaths for case in death["in_flight"]}
-        cut_off = [attempt for attempt in self.attempts if not attempt["final"] and attempt.get("held", "death") == "death"]
-        untold = [attempt["case"] for attempt in cut_off if attempt["case"] not in told]
-        unexplained = [death for death in deaths if not death["culprits"]]
-        if untold:
-            detail = "a daemon died, and the run was cut off before that was sorted out"
-            unexplained.append(
-                {"event": "daemon-death", "machine": "", "detail": detail, "in_flight": untold, "culprits": [], "logs": []}
+        deaths = [
+            Death(
+                event["detail"], tuple(event["in_flight"]), tuple(event["culprits"]), tuple(event["logs"]), event["machine"],
             )
+            for event in self.events
+            if event["event"] == "daemon-death"
+        ]
+        explained = {case for death in deaths for case in death.in_flight}
+        held = [attempt.case for attempt in self.attempts if not attempt.final and attempt.held == HELD_DEATH]
+        untold = tuple(case for case in held if case not in explained)
+        unexplained = [death for death in deaths if not death.culprits]
+        if untold:
+            unexplained.append(Death("a daemon died, and the run was cut off before that was sorted out", untold))
         return unexplained
 
 
@@ -136,8 +154,9 @@ def _close_torn_line(path: Path) -> None:
                 stream.write(_TORN + b"\n")
 
 
-def read_line(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
-    """What a whole line of a journal says; None for a torn one that a resumed run went on after.
+def read_line(path: Path, number: int, line: bytes) -> Optional[Union[CaseResult, dict[str, Any]]]:
+    """What a whole line of a journal says: a case's result, or the data of a header or event; None for a torn one that a
+    resumed run went on after.
 
     :param path: of the journal, and ``number`` of the line in it, for what an error says.
     :param line: without its line break.
@@ -150,9 +169,16 @@ def read_line(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
             return None
         raise LabError(f"line {number} of the journal {path} is not JSON; restore the file or remove it") from error
     kind = entry.get("type") if isinstance(entry, dict) else None
-    needed = {"header": {"schema"}, "case": {"case", "final"}, "event": {"event"}}
+    needed = {"header": {"schema", "time"}, "case": set(), "event": {"event", "time"}}
     if kind not in needed:
         raise LabError(f"line {number} of the journal {path} has the unknown type '{kind}'; restore the file or remove it")
+    if kind == "case":
+        try:
+            return CaseResult.from_data(entry)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise LabError(
+                f"line {number} of the journal {path} is not a case as the lab writes it ({error!r}); restore the file"
+            ) from error
     if not needed[kind] <= set(entry):
         raise LabError(f"line {number} of the journal {path} is a {kind} without all of its fields; restore the file")
     if kind == "header" and entry["schema"] != SCHEMA:
@@ -164,15 +190,14 @@ def read_line(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
     return read
 
 
-def _take(record: Record, entry: dict[str, Any]) -> None:
-    kind = entry["type"]
-    if kind == "header":
+def _take(record: Record, entry: Union[CaseResult, dict[str, Any]]) -> None:
+    if isinstance(entry, CaseResult):
+        record.attempts.append(entry)
+        if entry.final:
+            record.cases.setdefault(entry.case, entry)
+    elif entry["type"] == "header":
         record.header = record.header or entry
         record.headers.append(entry)
-    elif kind == "case":
-        record.attempts.append(entry)
-        if entry["final"]:
-            record.cases[entry["case"]] = entry
     else:
         record.events.append(entry)
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..model.verdict import Verdict
 
@@ -34,21 +33,3 @@ class Judgement:
     reason: str = ""
     rule: str = ""
     deviation: str = ""
-
-    def to_data(self) -> dict[str, Any]:
-        """The judgement as the journal keeps it; checks are numbered from 1."""
-
-        def rows(checks: list[Check], start: int) -> list[dict[str, Any]]:
-            return [
-                {"number": n, "name": c.name, "result": c.result, "expected": c.expected, "got": c.got}
-                for n, c in enumerate(checks, start=start)
-            ]
-
-        return {
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "rule": self.rule,
-            "deviation": self.deviation,
-            "checks": rows(self.checks, 1),
-            "further": rows(self.further, len(self.checks) + 1),
-        }

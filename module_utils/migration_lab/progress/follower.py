@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from statistics import mean, median_low
-from typing import Any, Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
+from ..journal.case_result import CaseResult
 from ..journal.journal import read_line
 from ..model.combination import COMBINATIONS, check_combinations
 from ..model.errors import LabError
@@ -283,18 +284,19 @@ class _Growing:
             if entry:
                 self._take(entry)
 
-    def _take(self, entry: dict[str, Any]) -> None:
-        time = float(entry["time"])
-        if entry["type"] == "header":
+    def _take(self, entry: Union[CaseResult, dict[str, Any]]) -> None:
+        time = entry.time if isinstance(entry, CaseResult) else float(entry["time"])
+        if not isinstance(entry, CaseResult) and entry["type"] == "header":
             self.combination = str(entry["combination"])
             self.selected = list(dict.fromkeys([*self.selected, *entry["selected"]]))
             self.starts.append(time)
             self.complete = None
         else:
             self.seconds += max(time - self.last, 0.0)
-        if entry["type"] == "case" and entry["final"]:
-            self.verdicts[entry["case"]] = Verdict(entry["verdict"])
-            self.ended.setdefault(entry["case"], time)
+        if isinstance(entry, CaseResult):
+            if entry.final:
+                self.verdicts[entry.case] = entry.verdict
+                self.ended.setdefault(entry.case, time)
         elif entry.get("event") == "end":
             self.complete = bool(entry["complete"])
         self.last = max(self.last, time)

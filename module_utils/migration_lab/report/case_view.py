@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Sequence
 
-from ..judging.check import FAIL
+from ..journal.case_result import CaseResult
 from ..model.verdict import Verdict
-from ..results.run import CombinationResult, Run, rule
-from ..results.wording import again_text, step_text, timestamp
+from ..results.run import CombinationResult, Run
+from ..results.wording import again_text, one_line, step_text, timestamp
 from .grid import Mark, address, mark_of
 from .log_tail import SIZE, LogTail, log_tail
 
@@ -19,13 +19,13 @@ LOGS_SIZE = 300_000
 
 @dataclass(frozen=True)
 class CaseView:
-    """A case with its result, if it has one: ``line`` is the journal's, None when there is no final result."""
+    """A case with its result; ``result`` is None when there is no final one."""
 
     run: Run
     combination: CombinationResult
     case: str
     mark: Mark
-    line: Optional[dict[str, Any]]
+    result: Optional[CaseResult]
     logs: Sequence[LogTail]
 
     @property
@@ -34,61 +34,37 @@ class CaseView:
 
     @property
     def checks(self) -> list[dict[str, Any]]:
-        """The ten checks and the further ones."""
-        checks: list[dict[str, Any]] = self.line["checks"] + self.line["further"] if self.line else []
-        return checks
-
-    @property
-    def protocol(self) -> str:
-        """The migration protocol that the tap saw; empty when there was none to see."""
-        return self._field("seen_protocol")
-
-    @property
-    def deviation(self) -> str:
-        """The id of the ledger's entry that explains the case, or that did not come; empty when none was expected."""
-        return self._field("deviation")
-
-    @property
-    def note(self) -> str:
-        """What is to be said of the attempts at the case."""
-        return self._field("note")
-
-    @property
-    def lab_error(self) -> str:
-        return self._field("lab_error")
-
-    def _field(self, name: str) -> str:
-        """A text of the journal's line; older journals have not all of them."""
-        return str(self.line.get(name, "")) if self.line else ""
+        """All checks, numbered."""
+        return self.result.rows if self.result else []
 
     @property
     def failed(self) -> str:
         """The names of the checks that failed."""
-        return ", ".join(check["name"] for check in self.checks if check["result"] == FAIL)
+        return ", ".join(check["name"] for check in self.result.failed) if self.result else ""
 
     @property
     def why(self) -> str:
-        """What judged a case that is no pass, or why there is no result; empty for a pass."""
-        if self.line is None:
+        """What judged a case that did not pass, or why there is no result; empty for a pass."""
+        if self.result is None:
             return self.combination.reason
-        return "" if self.line["verdict"] == Verdict.PASS.value else rule(self.line)
+        return "" if self.result.verdict is Verdict.PASS else one_line(self.result.judged_by)
 
     @property
     def error(self) -> str:
         """libvirt's error with its numbers, as the migrate call raised it; empty when it did not."""
-        migration = self.line["migration"] if self.line else None
+        migration = self.result.migration if self.result else None
         return str(migration["error"]) if migration else ""
 
     @property
     def began(self) -> str:
         """When the first step that the tap saw began, ISO 8601 in UTC; empty when it saw none."""
-        steps = self.line.get("steps") if self.line else None
+        steps = self.result.steps if self.result else ()
         return f"{timestamp(steps[0]['started'])}Z" if steps else ""
 
     @property
     def steps(self) -> list[tuple[str, str]]:
         """The protocol's steps: seconds since the first of them began, and the step in words."""
-        steps = self.line.get("steps", []) if self.line else []
+        steps = self.result.steps if self.result else ()
         return [(f"{step['started'] - steps[0]['started']:.3f}", step_text(step)) for step in steps]
 
     @property
@@ -100,11 +76,11 @@ class CaseView:
 def case_views(run: Run) -> list[CaseView]:
     """Every selected case of every combination, in order, with the ends of the logs that its line of the journal names."""
     lines = [line for combination in run.combinations for line in combination.results.values()]
-    number = sum(len(line["logs"]) for line in lines)
+    number = sum(len(line.logs) for line in lines)
     size = min(SIZE, LOGS_SIZE // max(1, number))
     return [
         CaseView(run, combination, case, mark_of(combination, case), line, [
-            log_tail(run.folder, f"{combination.name}/{log}", size) for log in (line["logs"] if line else [])
+            log_tail(run.folder, f"{combination.name}/{log}", size) for log in (line.logs if line else ())
         ])
         for combination in run.combinations
         for case in combination.selected

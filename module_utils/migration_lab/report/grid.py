@@ -69,7 +69,7 @@ def grid(run: Run) -> list[MethodCases]:
 def mark_of(combination: CombinationResult, case: str) -> Mark:
     """The mark of a case's result; that of ``not obtained`` where there is none."""
     line = combination.results.get(case)
-    return MARKS[line["verdict"] if line else NOT_OBTAINED_TEXT]
+    return MARKS[line.verdict.value if line else NOT_OBTAINED_TEXT]
 
 
 def address(combination: str, case: str) -> str:

@@ -8,10 +8,11 @@ from typing import Any, Iterable, Optional
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from ..journal.case_result import CaseResult
 from ..judging.check import NOT_RUN
 from ..model.verdict import Verdict
 from ..results.failure import Kind
-from ..results.run import JOURNAL_FILE, CombinationResult, Run, failed_checks
+from ..results.run import JOURNAL_FILE, CombinationResult, Run
 from ..results.wording import check_text, combination_text, migration_text, one_line, timestamp
 
 # The element that a verdict becomes; a verdict that is not here is a success.
@@ -68,15 +69,14 @@ def _suite(run: Run, combination: CombinationResult, name: str, cases: list[Test
 def _test_case(case: str, combination: CombinationResult) -> TestCase:
     method, scenario, _ = case.split("/")
     line = combination.results.get(case)
-    test = TestCase(case, f"{combination.name}.{method}.{scenario}", round(line["seconds"], 3) if line else 0.0)
+    test = TestCase(case, f"{combination.name}.{method}.{scenario}", round(line.seconds, 3) if line else 0.0)
     if line is None:
         test.result = [_element(Error, NOT_OBTAINED_TYPE, combination.reason, [combination.reason])]
         return test
-    element = _ELEMENTS.get(Verdict(line["verdict"]))
+    element = _ELEMENTS.get(line.verdict)
     if element:
-        known = line["verdict"] == Verdict.KNOWN.value
-        message = f"known: {line.get('deviation', '')}" if known else line["reason"]
-        test.result = [_element(element, line["verdict"], message, _details(line))]
+        message = f"known: {line.deviation}" if line.verdict is Verdict.KNOWN else line.reason
+        test.result = [_element(element, line.verdict.value, message, _details(line))]
     return test
 
 
@@ -94,17 +94,16 @@ def _beside_cases(combination: CombinationResult) -> list[TestCase]:
     return tests
 
 
-def _details(line: dict[str, Any]) -> Iterable[str]:
+def _details(line: CaseResult) -> Iterable[str]:
     """The failed checks or else the reason, the checks that were not run, the migration as it was called, and where to look."""
-    failed = failed_checks(line)
-    yield from (check_text(check) for check in failed) if failed else [line["reason"]]
-    not_run = [check["name"] for check in line["checks"] if check["result"] == NOT_RUN]
+    yield from [check_text(check) for check in line.failed] or [line.reason]
+    not_run = [check.name for check in line.checks if check.result == NOT_RUN]
     if not_run:
         yield f"not run: {', '.join(not_run)}"
-    yield f"migration: {migration_text(line['migration'])}"
-    if line.get("note"):
-        yield f"note: {line['note']}"
-    yield from (f"log: {log}" for log in line["logs"])
+    yield f"migration: {migration_text(line.migration)}"
+    if line.note:
+        yield f"note: {line.note}"
+    yield from (f"log: {log}" for log in line.logs)
     yield f"journal: {JOURNAL_FILE}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Iterator, Optional
 
+from ..journal.case_result import CaseResult
 from ..judging.check import FAIL, PASS
 from ..model.case import ROLES
 from ..model.verdict import Verdict
@@ -51,11 +52,11 @@ def _heading(run: Run, combination: CombinationResult) -> Iterator[str]:
 def _case_lines(number: int, case: str, combination: CombinationResult) -> Iterator[str]:
     """The ten tests of a case, the first with the given number, and its further checks as comments."""
     line = combination.results.get(case)
-    checks = {check["name"]: check for check in line["checks"]} if line else {}
-    shown = line is not None and line["verdict"] != Verdict.ERROR.value and any(
-        check["result"] == FAIL for check in checks.values()
+    checks = {check["name"]: check for check in line.rows} if line else {}
+    shown = line is not None and line.verdict is not Verdict.ERROR and any(
+        check.result == FAIL for check in line.checks
     )
-    todo = f"{_TODO}{line.get('deviation', '')}" if line and line["verdict"] == Verdict.KNOWN.value else ""
+    todo = f"{_TODO}{line.deviation}" if line and line.verdict is Verdict.KNOWN else ""
     for offset, name in enumerate(CANONICAL_CHECKS):
         check = checks.get(name)
         test = f"{number + offset} - {_escape(f'{case}: {name}')}"
@@ -67,15 +68,15 @@ def _case_lines(number: int, case: str, combination: CombinationResult) -> Itera
         else:
             yield f"not ok {test}{todo}"
             yield from _diagnostics(check, line, combination.reason)
-    for check in line["further"] if line else []:
+    for check in line.rows[len(line.checks):] if line else []:
         yield f"# {check['result']}: {check_text(check)}"
-    if line and line["verdict"] in (Verdict.KNOWN.value, Verdict.FIXED.value):
-        yield f"# {line['verdict']}: {one_line(line['reason'])}"
-    if line and line.get("note"):
-        yield f"# note: {one_line(line['note'])}"
+    if line and line.verdict in (Verdict.KNOWN, Verdict.FIXED):
+        yield f"# {line.verdict.value}: {one_line(line.reason)}"
+    if line and line.note:
+        yield f"# note: {one_line(line.note)}"
 
 
-def _diagnostics(check: Optional[dict[str, Any]], line: Optional[dict[str, Any]], reason: str) -> Iterator[str]:
+def _diagnostics(check: Optional[dict[str, Any]], line: Optional[CaseResult], reason: str) -> Iterator[str]:
     """A YAML block. Strings are written as JSON, which is YAML and which readers of TAP's part of YAML know too."""
     yield "  ---"
     if check:
@@ -84,12 +85,12 @@ def _diagnostics(check: Optional[dict[str, Any]], line: Optional[dict[str, Any]]
     else:
         yield '  got: "not obtained"'
     if line:
-        yield f"  verdict: {_quote(line['verdict'])}"
-        yield f"  reason: {_quote(line['reason'])}"
-        yield f"  migration: {_quote(migration_text(line['migration']))}"
-        if line["logs"]:
+        yield f"  verdict: {_quote(line.verdict.value)}"
+        yield f"  reason: {_quote(line.reason)}"
+        yield f"  migration: {_quote(migration_text(line.migration))}"
+        if line.logs:
             yield "  logs:"
-            yield from (f"    - {_quote(log)}" for log in line["logs"])
+            yield from (f"    - {_quote(log)}" for log in line.logs)
         yield f"  journal: {_quote(JOURNAL_FILE)}"
     else:
         yield f"  reason: {_quote(reason)}"

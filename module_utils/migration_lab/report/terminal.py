@@ -10,7 +10,7 @@ from ..model.case import ROLES
 from ..model.verdict import Verdict
 from ..results.comparison import ChangeKind, Comparison
 from ..results.failure import Failure, Kind
-from ..results.run import CombinationResult, Run, rule
+from ..results.run import CombinationResult, Run
 from ..results.wording import again_text, one_line, step_text
 
 # More than a screen or two helps nobody; the page has them all.
@@ -107,11 +107,11 @@ def _explanations(run: Run) -> Iterator[str]:
     none = True
     for combination in run.combinations:
         for case, line in combination.results.items():
-            if line["verdict"] != Verdict.PASS.value:
+            if line.verdict is not Verdict.PASS:
                 none = False
-                yield f"{combination.name} {case}: {line['verdict']}"
-                yield f"    {rule(line)}"
-                yield from (f"    {step_text(step)}" for step in line.get("steps", []))
+                yield f"{combination.name} {case}: {line.verdict.value}"
+                yield f"    {one_line(line.judged_by)}"
+                yield from (f"    {step_text(step)}" for step in line.steps)
     if none:
         yield "none: every case with a result passed"
 

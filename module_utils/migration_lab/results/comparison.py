@@ -13,7 +13,7 @@ from typing import Any, Iterator, Optional
 from ..model.case import ROLES
 from ..model.combination import COMBINATIONS, classes
 from ..model.verdict import RED_VERDICTS, Verdict
-from .run import CombinationResult, Run, rule
+from .run import CombinationResult, Run
 from .wording import count, one_line
 
 # What a case, or a combination, without a result has in place of a verdict.
@@ -175,10 +175,10 @@ def case_state(combination: CombinationResult, case: str) -> tuple[str, str]:
     line = combination.results.get(case)
     if line is None:
         return NOT_OBTAINED_TEXT, combination.reason
-    if line["verdict"] == Verdict.PASS.value:
+    if line.verdict is Verdict.PASS:
         return Verdict.PASS.value, ""
     # The rule for an error is always the same; its reason is what happened to the lab.
-    return line["verdict"], one_line(line["reason"]) if line["verdict"] == Verdict.ERROR.value else rule(line)
+    return line.verdict.value, one_line(line.reason if line.verdict is Verdict.ERROR else line.judged_by)
 
 
 def _changes(new: CombinationResult, old: CombinationResult) -> Iterator[Change]:
@@ -198,14 +198,14 @@ def _state(combination: CombinationResult, case: str) -> _State:
     verdict, reason = case_state(combination, case)
     if verdict == Verdict.KNOWN.value:
         # A deviation may show in several ways, and which one comes is chance.
-        return _State(verdict, reason, combination.results[case].get("deviation", ""))
+        return _State(verdict, reason, combination.results[case].deviation)
     return _State(verdict, reason, _invariant(reason))
 
 
 def _whole(combination: CombinationResult) -> _State:
     if combination.record is None:
         return _State(NOT_OBTAINED_TEXT, combination.reason, _invariant(combination.reason))
-    deaths = "; ".join(one_line(death["detail"]) for death in combination.record.unexplained_deaths)
+    deaths = "; ".join(one_line(death.detail) for death in combination.record.unexplained_deaths)
     return _State(Verdict.FAIL.value, deaths, _invariant(deaths)) if deaths else _NOTHING_TO_SAY
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 from .wording import check_text, count, one_line
 
@@ -34,11 +34,11 @@ class Failure:
     verdict: str = ""
     checks: list[dict[str, Any]] = field(default_factory=list)
     cases: list[str] = field(default_factory=list)
-    migration: Optional[dict[str, Any]] = None
+    migration: Optional[Mapping[str, Any]] = None
     rule: str = ""
     note: str = ""
     protocol: str = ""
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[Mapping[str, Any]] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     journal: str = ""
 

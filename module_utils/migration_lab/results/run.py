@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional
 
+from ..journal.case_result import CaseResult
 from ..journal.journal import SCHEMA, Record, read_journal
 from ..judging.check import FAIL, PASS
 from ..model.combination import COMBINATIONS, check_combinations, classes
@@ -53,8 +54,8 @@ class CombinationResult:
         return self.record is not None
 
     @cached_property
-    def results(self) -> dict[str, dict[str, Any]]:
-        """The journal's final lines by case id, in the profile's order."""
+    def results(self) -> dict[str, CaseResult]:
+        """The final results by case id, in the profile's order."""
         cases = self.record.cases if self.record else {}
         return {case: cases[case] for case in self.selected if case in cases}
 
@@ -72,7 +73,7 @@ class CombinationResult:
     @property
     def counts(self) -> dict[str, int]:
         """Selected cases by verdict, and those without a final result; the sum is the number of selected cases."""
-        found = Counter(Verdict(line["verdict"]) for line in self.results.values())
+        found = Counter(line.verdict for line in self.results.values())
         return {**{verdict.value: found[verdict] for verdict in Verdict}, NOT_OBTAINED: len(self.missing)}
 
     @property
@@ -83,14 +84,14 @@ class CombinationResult:
     def checks_judged(self) -> int:
         """Canonical checks that passed or failed; those that were not run are not among them."""
         lines = self.results.values()
-        return sum(check["result"] in _JUDGED for line in lines for check in line["checks"])
+        return sum(check.result in _JUDGED for line in lines for check in line.checks)
 
     @property
     def seconds(self) -> Optional[float]:
         """Seconds spent running, pauses before a resume left out; None when not obtained."""
         if self.record is None:
             return None
-        times: list[float] = [line["time"] for line in self.record.attempts + self.record.events]
+        times = [*(attempt.time for attempt in self.record.attempts), *(event["time"] for event in self.record.events)]
         starts: list[float] = [header["time"] for header in self.record.headers]
         stretches = zip(starts, [*starts[1:], float("inf")])
         return round(sum(max((t for t in times if start <= t < end), default=start) - start for start, end in stretches), 3)
@@ -100,8 +101,9 @@ class CombinationResult:
         """Time of the journal's last line, seconds since 1970; None when not obtained."""
         if self.record is None:
             return None
-        times: list[float] = [line["time"] for line in self.record.headers + self.record.attempts + self.record.events]
-        return max(times)
+        return max(*(attempt.time for attempt in self.record.attempts), *(
+            line["time"] for line in self.record.headers + self.record.events
+        ), 0.0)
 
     @cached_property
     def failures(self) -> list[Failure]:
@@ -111,19 +113,19 @@ class CombinationResult:
         journal = f"{self.name}/{JOURNAL_FILE}"
         found = [
             Failure(
-                Kind.CASE, self.name, line["reason"], case, line["verdict"], failed_checks(line),
-                migration=line["migration"], rule=rule(line), note=line.get("note", ""), protocol=line.get("seen_protocol", ""),
-                steps=line.get("steps", []), logs=[f"{self.name}/{log}" for log in line["logs"]], journal=journal,
+                Kind.CASE, self.name, line.reason, case, line.verdict.value, line.failed,
+                migration=line.migration, rule=one_line(line.judged_by), note=line.note, protocol=line.protocol,
+                steps=list(line.steps), logs=[f"{self.name}/{log}" for log in line.logs], journal=journal,
             )
             for case, line in self.results.items()
-            if Verdict(line["verdict"]) in RED_VERDICTS
+            if line.verdict in RED_VERDICTS
         ]
         if self.missing:
             found.append(Failure(Kind.CASES_NOT_OBTAINED, self.name, self.reason, cases=self.missing, journal=journal))
         found += [
             Failure(
-                Kind.DAEMON_DEATH, self.name, f"{death['detail']}; in flight were {', '.join(death['in_flight']) or 'no cases'}",
-                cases=death["in_flight"], logs=[f"{self.name}/{log}" for log in death["logs"]], journal=journal,
+                Kind.DAEMON_DEATH, self.name, f"{death.detail}; in flight were {', '.join(death.in_flight) or 'no cases'}",
+                cases=list(death.in_flight), logs=[f"{self.name}/{log}" for log in death.logs], journal=journal,
             )
             for death in self.record.unexplained_deaths
         ]
@@ -136,7 +138,7 @@ class CombinationResult:
     @property
     def notes(self) -> dict[str, str]:
         """What is to be said of a case's attempts, by case id: it failed beside others, and what became of it alone."""
-        return {case: line["note"] for case, line in self.results.items() if line.get("note")}
+        return {case: line.note for case, line in self.results.items() if line.note}
 
     def to_data(self) -> dict[str, Any]:
         """The combination as run.json and the module's result have it."""
@@ -229,16 +231,6 @@ class Run:
         if deaths:
             red.append(f"{count(deaths, 'daemon death')} unexplained")
         return f"NOT green: {sums}" + (f"; {', '.join(red)}" if red else "")
-
-
-def rule(line: dict[str, Any]) -> str:
-    """What judged a case that is no pass, of a journal's case line; older journals have the reason alone."""
-    return one_line(line.get("rule") or line["reason"])
-
-
-def failed_checks(line: dict[str, Any]) -> list[dict[str, Any]]:
-    """The checks that failed of a journal's case line, canonical and further ones."""
-    return [check for check in line["checks"] + line["further"] if check["result"] == FAIL]
 
 
 def read_run(folder: Path) -> Run:

@@ -50,7 +50,7 @@ class SeenDeviation:
 def seen_deviations(run: Run) -> list[SeenDeviation]:
     """The entries of the run's ledger, in its order; none of a run that is older than the ledger."""
     found: Counter[tuple[str, str, str]] = Counter(
-        (line.get("deviation", ""), line["verdict"], combination.name)
+        (line.deviation, line.verdict.value, combination.name)
         for combination in run.combinations
         for line in combination.results.values()
     )

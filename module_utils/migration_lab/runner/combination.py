@@ -23,6 +23,7 @@ from ..cell.versions import check_versions, read_versions
 from ..cell.witness import Witness
 from ..guest.config import GuestConfig
 from ..guest.kernel import build
+from ..journal.case_result import HELD_BESIDE
 from ..journal.journal import SCHEMA, Journal, Record, check_same, read_journal
 from ..judging.deviation import Deviation
 from ..model.case import ROLES, Case, select_cases
@@ -34,7 +35,7 @@ from ..relay.relay import Link
 from ..relay.relays import Relays
 from ..suites.migration.procedure import CaseRunner
 from ..suites.migration.rules import Rules
-from .workers import Matrix
+from .workers import QUIET, Matrix
 
 # libvirtd's port for unencrypted connections.
 LIBVIRT_PORT = 16509
@@ -130,8 +131,8 @@ def run_combination(settings: Settings) -> dict[str, Any]:
             remove_leftovers(cell, runner, leftovers)
             journal.append("event", event="leftovers", removed=leftovers)
         rest = [case for case in cases if case.id not in earlier.cases]
-        held = [line for line in earlier.attempts if line.get("held") == "beside"]
-        beside = {line["case"]: f"failed beside others ({line['reason']})" for line in held}
+        held = [attempt for attempt in earlier.attempts if attempt.held == HELD_BESIDE]
+        beside = {attempt.case: f"failed beside others ({attempt.reason})" for attempt in held}
         setup = Setup(cell, runner, _rules(settings, versions), beside)
         seconds = _run_rest(settings, setup, journal, rest)
         for text in tap.oddities if tap else ():
@@ -238,19 +239,19 @@ def _result(
     settings: Settings, cases: list[Case], record: Record, versions: Mapping[str, Any], ran: int, seconds: float
 ) -> dict[str, Any]:
     chosen = [record.cases[case.id] for case in cases]
-    counts = Counter(line["verdict"] for line in chosen)
+    counts = Counter(result.verdict.value for result in chosen)
     return {
         "journal": str(record.path),
         "versions": versions,
         "counts": dict(counts),
         "ran": ran,
         "not_passed": [
-            {"case": line["case"], "verdict": line["verdict"], "reason": line["reason"]}
-            for line in chosen
-            if line["verdict"] not in ("pass", "known")
+            {"case": result.case, "verdict": result.verdict.value, "reason": result.reason}
+            for result in chosen
+            if result.verdict not in QUIET
         ],
-        "unexplained_deaths": [event["detail"] for event in record.unexplained_deaths],
+        "unexplained_deaths": [death.detail for death in record.unexplained_deaths],
         "seconds": round(seconds, 3),
-        "call_seconds": round(sum(line["call_seconds"] for line in chosen), 3),
+        "call_seconds": round(sum(result.call_seconds for result in chosen), 3),
         "workers": settings.workers,
     }

@@ -22,6 +22,7 @@ from typing import Callable, Iterable, Mapping, Optional, Sequence
 from ..cell.cell import Cell
 from ..cell.client import FAILURES, STUCK_LIMIT, ClientAgent, DaemonSilent
 from ..cell.machine import Machine
+from ..journal.case_result import HELD_BESIDE, HELD_DEATH, CaseResult
 from ..journal.journal import Journal
 from ..judging.check import Judgement
 from ..model.case import Case
@@ -176,7 +177,7 @@ class Matrix:
             else:
                 beside = self._beside[worker]
                 again = self._alone_again and judgement.verdict is Verdict.FAIL and bool(beside)
-                self._record(attempt, judgement, worker, beside, logs, held="beside" if again else "")
+                self._record(attempt, judgement, worker, beside, logs, held=HELD_BESIDE if again else "")
                 if again:
                     self._alone.append((attempt.case, f"failed beside {', '.join(sorted(beside))} ({judgement.reason})"))
                 if not passed:
@@ -295,7 +296,7 @@ class Matrix:
         for attempt in suspects:
             attempt.seen.daemon_deaths.extend(dead.values())
             judgement = self._rules.judge(attempt.case, attempt.seen)
-            self._record(attempt, judgement, worker, ids - {attempt.case.id}, logs, held="death")
+            self._record(attempt, judgement, worker, ids - {attempt.case.id}, logs, held=HELD_DEATH)
         return dead, suspects
 
     def _tell_death(
@@ -315,13 +316,14 @@ class Matrix:
         :param held: why it is not final: ``death`` of a daemon around it, or failed ``beside`` others and to be run alone.
         """
         case = attempt.case
-        self._journal.append(
-            "case", number=case.number, case=case.id, final=not held, held=held, attempt=number, **judgement.to_data(),
-            note=note, migration=attempt.migration, seen_protocol=attempt.seen.protocol or "",
-            steps=[step.to_data() for step in attempt.steps], lab_error=attempt.seen.lab_error,
-            seconds=round(attempt.seconds, 3), call_seconds=round(attempt.call_seconds, 3),
-            worker=worker, beside=sorted(beside), logs=logs,
-        )
+        self._journal.add(CaseResult(
+            case.number, case.id, judgement.verdict, tuple(judgement.checks), tuple(judgement.further),
+            reason=judgement.reason, rule=judgement.rule, deviation=judgement.deviation, final=not held, held=held,
+            attempt=number, note=note, migration=attempt.migration, protocol=attempt.seen.protocol or "",
+            steps=tuple(step.to_data() for step in attempt.steps), lab_error=attempt.seen.lab_error,
+            seconds=attempt.seconds, call_seconds=attempt.call_seconds,
+            worker=worker, beside=tuple(sorted(beside)), logs=tuple(logs),
+        ))
         if not held:
             self.tally.verdicts[judgement.verdict.value] += 1
         self.tally.call_seconds += attempt.call_seconds

@@ -131,7 +131,7 @@ def test_a_broken_run_is_said_and_left_out(tmp_path: Path) -> None:
     ]
     assert "run.json is not JSON" in update.notices[0]
     assert f"line 2 of the journal {middle} is not JSON" in update.notices[1]
-    assert f"a journal in {lacking.parent.parent} is not as the lab writes it (KeyError('verdict'))" in update.notices[2]
+    assert f"line 2 of the journal {lacking} is not a case as the lab writes it (KeyError('verdict'))" in update.notices[2]
     update.write()
     assert file_has(tmp_path) == ["night-4"]
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import SCHEMA, Journal, Record, check_same, read_journal
 from migration_lab.model.errors import LabError
+from migration_lab.model.verdict import Verdict
 from synthetic_run import ROOT
 
 HEADER: dict[str, Any] = {
@@ -35,12 +37,14 @@ HEADER: dict[str, Any] = {
 WRITER = """
 import sys
 from pathlib import Path
+from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import Journal
+from migration_lab.model.verdict import Verdict
 journal = Journal(Path(sys.argv[1]))
 number = 0
 while True:
     number += 1
-    journal.append("case", case=f"case-{number}", final=True, padding="x" * 3000)
+    journal.add(CaseResult(number, f"case-{number}", Verdict.PASS, (), reason="x" * 3000))
     print(number, flush=True)
 """
 
@@ -59,7 +63,7 @@ def write(path: Path, *lines: tuple[str, dict[str, Any]]) -> None:
 
 
 def case(name: str, final: bool = True, **fields: Any) -> tuple[str, dict[str, Any]]:
-    return "case", {"case": name, "final": final, **fields}
+    return "case", {"case": name, "final": final, "verdict": "pass", "checks": [], **fields}
 
 
 def tear(path: Path, kept: int) -> None:
@@ -71,16 +75,14 @@ def tear(path: Path, kept: int) -> None:
 def test_what_is_appended_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("migration_lab.journal.journal.time.time", lambda: 1_764_000_000.12345)
     event = {"event": "end", "complete": True}
-    write(path, ("header", HEADER), case("a", verdict="pass", text="Grüße\nund \u2028 mehr"), ("event", event))
+    write(path, ("header", HEADER), case("a", reason="Grüße\nund \u2028 mehr"), ("event", event))
     record = read_journal(path)
     when = 1_764_000_000.123
     assert record.path == path and not record.torn
     assert record.header == {"type": "header", "time": when, **HEADER}
     assert record.headers == [record.header]
-    line = {
-        "type": "case", "time": when, "case": "a", "final": True, "verdict": "pass", "text": "Grüße\nund \u2028 mehr",
-    }
-    assert record.cases == {"a": line} and record.attempts == [line]
+    result = CaseResult(0, "a", Verdict.PASS, (), reason="Grüße\nund \u2028 mehr", time=when)
+    assert record.cases == {"a": result} and record.attempts == [result]
     assert record.events == [{"type": "event", "time": when, **event}]
 
 
@@ -95,7 +97,7 @@ def test_line_is_in_the_file_when_append_returns(path: Path) -> None:
     journal = Journal(path)
     journal.append("header", **HEADER)
     assert path.read_bytes().endswith(b"}\n")
-    journal.append("case", case="a", final=True)
+    journal.add(CaseResult(1, "a", Verdict.PASS, ()))
     assert list(read_journal(path).cases) == ["a"]
     journal.close()
 
@@ -113,8 +115,8 @@ def test_only_final_attempts_are_results(path: Path) -> None:
     write(path, ("header", HEADER), case("a", final=False, attempt=1), case("b"), case("a", attempt=2), case("c", final=False))
     record = read_journal(path)
     assert set(record.cases) == {"a", "b"}
-    assert record.cases["a"]["attempt"] == 2
-    assert [(line["case"], line["final"]) for line in record.attempts] == [
+    assert record.cases["a"].attempt == 2
+    assert [(line.case, line.final) for line in record.attempts] == [
         ("a", False), ("b", True), ("a", True), ("c", False),
     ]
 
@@ -219,7 +221,7 @@ def test_lines_of_several_threads_stay_whole(path: Path) -> None:
     def write_many(worker: int) -> None:
         start.wait(5)
         for number in range(50):
-            journal.append("case", case=f"{worker}-{number}", final=True, padding=str(worker) * 9000)
+            journal.add(CaseResult(number, f"{worker}-{number}", Verdict.PASS, (), reason=str(worker) * 9000))
 
     threads = [threading.Thread(target=write_many, args=(worker,)) for worker in range(8)]
     for thread in threads:
@@ -230,7 +232,7 @@ def test_lines_of_several_threads_stay_whole(path: Path) -> None:
     record = read_journal(path)
     assert set(record.cases) == {f"{worker}-{number}" for worker in range(8) for number in range(50)}
     assert len(record.attempts) == 400 and not record.torn
-    assert all(set(line["padding"]) == {line["case"][0]} for line in record.attempts)
+    assert all(set(line.reason) == {line.case[0]} for line in record.attempts)
 
 
 def test_killed_writer_loses_no_finished_line(path: Path) -> None:
@@ -296,25 +298,25 @@ def test_header_survives_the_journal_unchanged(path: Path) -> None:
 
 
 def test_unexplained_deaths_are_those_without_a_culprit(path: Path) -> None:
+    died = {"event": "daemon-death", "detail": "died", "in_flight": ["a"], "logs": []}
     write(
         path,
         ("header", HEADER),
-        ("event", {"event": "daemon-death", "machine": "source", "in_flight": ["a"], "culprits": []}),
+        ("event", {**died, "machine": "source", "culprits": []}),
         ("event", {"event": "agent-replaced", "worker": 1}),
-        ("event", {"event": "daemon-death", "machine": "target", "in_flight": ["a"], "culprits": ["a"]}),
+        ("event", {**died, "machine": "target", "culprits": ["a"]}),
         ("event", {"event": "end", "complete": True}),
     )
     record = read_journal(path)
-    assert [event["machine"] for event in record.unexplained_deaths] == ["source"]
+    assert [death.machine for death in record.unexplained_deaths] == ["source"]
     assert len(record.events) == 4
 
 
 def test_cut_off_attempts_that_no_death_explains_are_an_unexplained_death(path: Path) -> None:
     """A run killed between a daemon's death and the event that tells of it."""
-    cut_off = {"case": "a", "final": False}
-    write(path, ("header", HEADER), ("case", cut_off), ("case", {"case": "a", "final": True}))
+    write(path, ("header", HEADER), case("a", final=False), case("a"))
     (death,) = read_journal(path).unexplained_deaths
-    assert death["in_flight"] == ["a"] and "cut off" in death["detail"]
+    assert death.in_flight == ("a",) and "cut off" in death.detail
 
 
 @pytest.mark.parametrize(("held", "unexplained"), [("beside", False), ("death", True), (None, True)])
@@ -324,8 +326,8 @@ def test_attempt_that_failed_beside_others_is_no_sign_of_a_death(path: Path, hel
     write(path, ("header", HEADER), case("a", final=False, **fields))
     assert bool(read_journal(path).unexplained_deaths) == unexplained
     write(path, case("b", final=False, held="death"), case("b", attempt=2), case("a", attempt=2))
-    in_flight = [death["in_flight"] for death in read_journal(path).unexplained_deaths]
-    assert in_flight == [["a", "b"] if unexplained else ["b"]]
+    in_flight = [death.in_flight for death in read_journal(path).unexplained_deaths]
+    assert in_flight == [("a", "b") if unexplained else ("b",)]
 
 
 def test_full_disk_leaves_one_torn_line_and_ends_the_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,17 +337,17 @@ def test_full_disk_leaves_one_torn_line_and_ends_the_writing(path: Path, monkeyp
     monkeypatch.setattr(os, "write", lambda descriptor, data: write_all(descriptor, data[:7]))
     for _ in range(2):
         with pytest.raises(LabError, match=r"cannot be written any more .the disk is full."):
-            journal.append("case", case="a", final=True)
+            journal.add(CaseResult(1, "a", Verdict.PASS, ()))
     monkeypatch.undo()
     with pytest.raises(LabError, match="the disk is full"):
-        journal.append("case", case="b", final=True)
+        journal.add(CaseResult(2, "b", Verdict.PASS, ()))
     journal.close()
     record = read_journal(path)
     assert record.torn and record.header and not record.attempts
 
 
 def test_line_that_reads_well_but_does_not_end_counts_neither_before_nor_after_a_resume(path: Path) -> None:
-    write(path, ("header", HEADER), ("case", {"case": "a", "final": True}))
+    write(path, ("header", HEADER), case("a"))
     path.write_bytes(path.read_bytes()[:-1])
     assert not read_journal(path).cases
     write(path, ("header", HEADER))

@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from default_catalogue import CATALOGUE, NO_OWN, SETTINGS, TREE, changed
+from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import Journal
 from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, classes
 from migration_lab.model.errors import LabError
+from migration_lab.model.verdict import Verdict
 from migration_lab.planning.plan import SCHEMA, check_results_root, make_plan, start_run
 from synthetic_run import CASES, ROOT
 
@@ -350,8 +352,8 @@ def test_combinations_that_are_complete_are_not_dealt_out_again(given: dict[str,
     for name, finished in (("onn", IDS[32:64]), ("nnn", IDS[32:63])):
         journal = Journal(Path(given["results_root"]) / "mine" / name / "journal.jsonl")
         for case in finished:
-            journal.append("case", case=case, final=True)
-        journal.append("case", case=IDS[63], final=False)
+            journal.add(CaseResult(1, case, Verdict.PASS, ()))
+        journal.add(CaseResult(1, IDS[63], Verdict.FAIL, (), final=False))
         journal.close()
     plan = make_plan({**given, "resume": True})
     assert plan["combinations"] == ["onn", "nnn", "non"]

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 
@@ -95,7 +95,7 @@ def test_only_what_was_added_is_read(tmp_path: Path, clock: Clock, monkeypatch: 
     lines: list[int] = []
     real = journal_module.read_line
 
-    def counted(path: Path, number: int, line: bytes) -> Optional[dict[str, Any]]:
+    def counted(path: Path, number: int, line: bytes) -> Any:
         lines.append(number)
         return real(path, number, line)
 

@@ -128,7 +128,7 @@ def deviating(tmp_path: Path) -> SyntheticRun:
             journal, case, wrong_state if case.id in (known, failed) else None,
             deviation=DEVIATION if case.id in (known, fixed) else None,
             note="failed beside 3 others; alone: pass" if case.id == again else "",
-            steps=STEPS, seen_protocol="v2",
+            steps=tuple(STEPS), protocol="v2",
         )
     journal.close()
     lab.complete("nnn")

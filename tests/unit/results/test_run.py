@@ -327,7 +327,7 @@ def test_fixed_case_is_red_and_says_by_which_rule(one: SyntheticRun) -> None:
 
 
 def test_failure_has_what_the_tap_saw(one: SyntheticRun) -> None:
-    one.complete("noo", {CASE: wrong_state}, steps=STEPS, seen_protocol="v2", note="failed beside 3 others; alone: fail")
+    one.complete("noo", {CASE: wrong_state}, steps=tuple(STEPS), protocol="v2", note="failed beside 3 others; alone: fail")
     (failure,) = read_run(one.folder).failures
     assert (failure.steps, failure.protocol, failure.note) == (STEPS, "v2", "failed beside 3 others; alone: fail")
     assert failure.rule == "check target-state: expected paused, got running"

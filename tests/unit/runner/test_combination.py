@@ -102,7 +102,7 @@ def test_resumed_run_does_the_rest_and_nothing_twice(finished: Settings) -> None
     result = run_combination(replace(finished, resume=True, workers=2))
     assert (result["ran"], result["counts"]) == (5, {"pass": 8})
     record = read_journal(journal)
-    assert sorted(line["case"] for line in record.attempts) == sorted(IDS[32:64:4]), "each once"
+    assert sorted(line.case for line in record.attempts) == sorted(IDS[32:64:4]), "each once"
     assert record.torn and len(record.headers) == 2
 
 
@@ -164,7 +164,7 @@ def test_known_deviations_are_no_failures(settings: Settings) -> None:
     guest = replace(settings.guest, kernel="/lab/refused")
     result = run_combination(replace(settings, guest=guest, deviations=(REFUSAL,)))
     assert (result["counts"], result["not_passed"]) == ({"known": 8}, [])
-    assert {line["deviation"] for line in read_journal(Path(result["journal"])).attempts} == {"refuses"}
+    assert {line.deviation for line in read_journal(Path(result["journal"])).attempts} == {"refuses"}
 
 
 def test_deviation_that_does_not_come_is_listed(settings: Settings) -> None:
@@ -181,10 +181,10 @@ def test_pair_says_whether_a_case_is_tried_again_alone(settings: Settings, alone
     result = run_combination(replace(settings, guest=guest, pair=pair, workers=4))
     assert result["counts"] == {"fail": 8} and result["unexplained_deaths"] == []
     attempts = read_journal(Path(result["journal"])).attempts
-    again = [line for line in attempts if line["attempt"] == 2]
+    again = [line for line in attempts if line.attempt == 2]
     assert bool(again) == alone_again
-    assert all(line["note"].endswith("; alone: fail") and line["beside"] == [] for line in again)
-    assert sorted(line["case"] for line in again) == sorted(line["case"] for line in attempts if line["held"] == "beside")
+    assert all(line.note.endswith("; alone: fail") and line.beside == () for line in again)
+    assert sorted(line.case for line in again) == sorted(line.case for line in attempts if line.held == "beside")
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_run_with_tap_and_witness_has_their_checks(
     record = read_journal(Path(result["journal"]))
     assert record.header and record.header["tap"] is record.header["guest_checks"] is True
     for line in record.attempts:
-        assert [check["name"] for check in line["further"]] == [
+        assert [check.name for check in line.further] == [
             "protocol", "guest-continuity", "guest-memory", "single-copy", "target-config", "no-leftovers",
         ]
-        assert line["seen_protocol"] == "v3" and len(line["steps"]) == 5
-        assert line["migration"]["uri"] == "fake://tapped-target/"
+        assert line.protocol == "v3" and len(line.steps) == 5
+        assert line.migration and line.migration["uri"] == "fake://tapped-target/"
     (tap,), (witness,) = taps, witnesses
     assert tap.stopped == 1 and witness.asked[-1] == ("close",)
     assert sorted(tap.taken) == [f"mlab-onn-{number:03d}" for number in range(33, 65, 4)]
@@ -268,7 +268,7 @@ def test_tap_and_witness_end_when_the_run_is_refused(
 def test_run_without_them_makes_neither(settings: Settings, taps: list[FakeTap], witnesses: list[FakeWitness]) -> None:
     result = run_combination(replace(settings, patterns=("p2p/transient-running/none",)))
     (line,) = read_journal(Path(result["journal"])).attempts
-    assert [check["name"] for check in line["further"]] == ["target-config", "no-leftovers"] and line["steps"] == []
+    assert [check.name for check in line.further] == ["target-config", "no-leftovers"] and line.steps == ()
     assert not taps and not witnesses
 
 

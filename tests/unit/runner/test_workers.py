@@ -40,8 +40,8 @@ def test_so_many_cases_run_at_a_time_as_there_are_workers(cell: FakeCell, worker
     assert cell.runner.most == workers
     assert sorted(cell.runner.started) == sorted(case.id for case in CASES[:6]), "each once"
     assert set(cell.record.cases) == set(cell.runner.started)
-    assert {line["verdict"] for line in cell.record.attempts} == {"pass"}
-    assert {line["worker"] for line in cell.record.attempts} == set(range(workers))
+    assert {line.verdict for line in cell.record.attempts} == {"pass"}
+    assert {line.worker for line in cell.record.attempts} == set(range(workers))
 
 
 def test_cases_start_in_order(cell: FakeCell) -> None:
@@ -66,10 +66,10 @@ def test_attempt_is_journalled_with_everything_about_it(cell: FakeCell) -> None:
     cell.behave(B, migrate)
     cell.run([B])
     (line,) = cell.record.attempts
-    assert (line["number"], line["case"], line["final"], line["attempt"], line["verdict"]) == (2, B.id, True, 1, "pass")
-    assert len(line["checks"]) == 10 and line["migration"] == {"call": "virDomainMigrate", "seconds": 0.2}
-    assert (line["seconds"], line["call_seconds"], line["lab_error"], line["logs"]) == (0.5, 0.25, "", [])
-    assert (line["held"], line["note"], line["rule"], line["deviation"]) == ("", "", "", "")
+    assert (line.number, line.case, line.final, line.attempt, line.verdict) == (2, B.id, True, 1, "pass")
+    assert len(line.checks) == 10 and line.migration == {"call": "virDomainMigrate", "seconds": 0.2}
+    assert (line.seconds, line.call_seconds, line.lab_error, line.logs) == (0.5, 0.25, "", ())
+    assert (line.held, line.note, line.rule, line.deviation) == ("", "", "", "")
 
 
 def test_what_the_tap_saw_is_journalled(cell: FakeCell) -> None:
@@ -81,18 +81,18 @@ def test_what_the_tap_saw_is_journalled(cell: FakeCell) -> None:
     cell.behave(A, seen_by_tap)
     cell.run([A])
     (line,) = cell.record.attempts
-    assert line["seen_protocol"] == "v3" and line["verdict"] == "pass"
-    assert line["steps"] == [
+    assert line.protocol == "v3" and line.verdict == "pass"
+    assert list(line.steps) == [
         {"link": "client-target", "procedure": "prepare3", "started": 1764000000.1235, "seconds": 0.21, "result": "ok"}
     ]
-    (check,) = [check for check in line["further"] if check["name"] == "protocol"]
-    assert (check["number"], check["expected"], check["got"]) == (11, "v3", "v3")
+    (check,) = [check for check in line.further if check.name == "protocol"]
+    assert (check.expected, check.got) == ("v3", "v3")
 
 
 def test_cases_in_flight_beside_a_case_are_known(cell: FakeCell) -> None:
     cell.run([A, B, C], workers=3, together=3)
     ids = {A.id, B.id, C.id}
-    assert {line["case"]: line["beside"] for line in cell.record.attempts} == {name: sorted(ids - {name}) for name in ids}
+    assert {line.case: line.beside for line in cell.record.attempts} == {name: tuple(sorted(ids - {name})) for name in ids}
 
 
 def test_case_that_starts_later_is_beside_one_that_still_runs(cell: FakeCell) -> None:
@@ -100,7 +100,7 @@ def test_case_that_starts_later_is_beside_one_that_still_runs(cell: FakeCell) ->
     cell.behave(A, lambda attempt: cast(None, last_started.wait(PATIENCE)))
     cell.behave(C, lambda attempt: last_started.set())
     cell.run([A, B, C], workers=2)
-    assert cell.record.cases[A.id]["beside"] == sorted([B.id, C.id])
+    assert cell.record.cases[A.id].beside == tuple(sorted([B.id, C.id]))
 
 
 def test_tally_counts_while_the_matrix_runs(cell: FakeCell) -> None:
@@ -125,7 +125,7 @@ def test_case_that_fails_keeps_the_daemons_logs_and_the_others_go_on(cell: FakeC
     cell.behave(B, fail)
     assert cell.run([A, B, C]) is True
     assert cell.attempts() == [(A.id, 1, True, "pass"), (B.id, 1, True, "fail"), (C.id, 1, True, "pass")]
-    logs = cell.record.cases[B.id]["logs"]
+    logs = cell.record.cases[B.id].logs
     assert len(logs) == 2 and sorted(cell.folder.glob("logs/*")) == sorted(cell.folder / log for log in logs)
     texts = {Path(log).stem.rpartition("-")[2]: (cell.folder / log).read_text() for log in logs}
     assert texts == {"source": "source: operation failed\n", "target": ""}
@@ -163,7 +163,7 @@ def test_machine_whose_log_cannot_be_read_says_so_in_its_place(cell: FakeCell, m
     monkeypatch.setattr(cell.source, "log_since", lost)
     cell.behave(A, refuse)
     cell.run([A])
-    texts = [(cell.folder / log).read_text() for log in cell.record.cases[A.id]["logs"]]
+    texts = [(cell.folder / log).read_text() for log in cell.record.cases[A.id].logs]
     assert texts[0] == "not obtained: machine a-source: no such container\n"
 
 
@@ -217,27 +217,27 @@ def test_suspects_run_again_one_at_a_time_on_clean_machines(cell: FakeCell) -> N
     cell.run([A, B, C, D], workers=3, together=3)
     assert [cell.runner.seen_beside[case.id, 2] for case in (A, B, C)] == [set(), set(), set()]
     assert sorted(cell.runner.cleaned) == ["mlab-1", "mlab-2", "mlab-3"]
-    final = [line for line in cell.record.attempts if line["attempt"] == 2]
-    assert [line["beside"] for line in final] == [[], [], []]
+    final = [line for line in cell.record.attempts if line.attempt == 2]
+    assert [line.beside for line in final] == [(), (), ()]
 
 
 def test_attempts_in_a_death_tell_of_it_and_of_the_others(cell: FakeCell) -> None:
     cell.behave(A, cell.suffer)
     cell.behave(B, cell.kill_target)
     cell.run([A, B], workers=2, together=2)
-    first = {line["case"]: line for line in cell.record.attempts if not line["final"]}
+    first = {line.case: line for line in cell.record.attempts if not line.final}
     assert set(first) == {A.id, B.id}
     for case, other in ((A, B), (B, A)):
-        (alive,) = [check for check in first[case.id]["further"] if check["name"] == "daemons-alive"]
-        assert (alive["result"], alive["got"]) == ("fail", "the daemon on the target (process 22) died")
-        assert first[case.id]["beside"] == [other.id]
+        (alive,) = [check for check in first[case.id].further if check.name == "daemons-alive"]
+        assert (alive.result, alive.got) == ("fail", "the daemon on the target (process 22) died")
+        assert first[case.id].beside == (other.id,)
 
 
 def test_logs_of_a_death_are_kept(cell: FakeCell) -> None:
     cell.behave(A, cell.kill_target)
     cell.run([A])
     (event,) = cell.record.unexplained_deaths
-    texts = [(cell.folder / log).read_text() for log in event["logs"]]
+    texts = [(cell.folder / log).read_text() for log in event.logs]
     assert texts == ["", f"{A.id} killed me\n"]
 
 
@@ -245,9 +245,9 @@ def test_death_that_no_case_brings_about_again_is_unexplained(cell: FakeCell) ->
     cell.behave(A, cell.suffer)
     cell.behave(B, cell.kill_target)
     assert cell.run([A, B, C], workers=2, together=2) is True
-    assert {case: line["verdict"] for case, line in cell.record.cases.items()} == {A.id: "pass", B.id: "pass", C.id: "pass"}
+    assert {case: line.verdict for case, line in cell.record.cases.items()} == {A.id: "pass", B.id: "pass", C.id: "pass"}
     (event,) = cell.record.unexplained_deaths
-    assert event["culprits"] == [] and sorted(event["in_flight"]) == sorted([A.id, B.id])
+    assert event.culprits == () and sorted(event.in_flight) == sorted([A.id, B.id])
     assert (cell.target.restarts, cell.target.alive) == (1, True)
 
 
@@ -257,7 +257,7 @@ def test_case_that_passed_in_a_death_is_no_suspect(cell: FakeCell) -> None:
     assert cell.run([A, B, C], workers=2, together=2) is True
     assert (A.id, 1, True, "pass") in cell.attempts()
     assert cell.runner.attempts == {A.id: 1, B.id: 2, C.id: 1}
-    assert cell.record.unexplained_deaths[0]["in_flight"] == [B.id]
+    assert cell.record.unexplained_deaths[0].in_flight == (B.id,)
 
 
 def test_each_of_two_culprits_is_named(cell: FakeCell) -> None:
@@ -267,7 +267,7 @@ def test_each_of_two_culprits_is_named(cell: FakeCell) -> None:
     cell.run([A, B, C], workers=3, together=3)
     (event,) = [event for event in cell.record.events if event["event"] == "daemon-death"]
     assert sorted(event["culprits"]) == sorted([A.id, B.id])
-    assert {case: line["verdict"] for case, line in cell.record.cases.items()} == {A.id: "fail", B.id: "fail", C.id: "pass"}
+    assert {case: line.verdict for case, line in cell.record.cases.items()} == {A.id: "fail", B.id: "fail", C.id: "pass"}
     assert cell.target.alive and cell.target.restarts == 3
 
 
@@ -275,9 +275,9 @@ def test_culprits_failure_says_that_the_daemon_died(cell: FakeCell) -> None:
     cell.behave(A, cell.kill_target, cell.kill_target)
     cell.run([A])
     line = cell.record.cases[A.id]
-    (alive,) = [check for check in line["further"] if check["name"] == "daemons-alive"]
-    assert alive["got"] == "the daemon on the target (process 1022) died", "the process that ran the second time"
-    assert len(line["logs"]) == 2
+    (alive,) = [check for check in line.further if check.name == "daemons-alive"]
+    assert alive.got == "the daemon on the target (process 1022) died", "the process that ran the second time"
+    assert len(line.logs) == 2
 
 
 def test_culprit_that_was_cut_off_by_the_death_is_libvirts_failure(cell: FakeCell) -> None:
@@ -288,7 +288,7 @@ def test_culprit_that_was_cut_off_by_the_death_is_libvirts_failure(cell: FakeCel
     cell.behave(A, die_silently, die_silently)
     cell.run([A])
     assert cell.attempts() == [(A.id, 1, False, "fail"), (A.id, 2, True, "fail")]
-    assert cell.record.cases[A.id]["reason"].startswith("daemons-alive: ")
+    assert cell.record.cases[A.id].reason.startswith("daemons-alive: ")
 
 
 def test_daemon_that_somebody_started_again_has_died_all_the_same(cell: FakeCell) -> None:
@@ -299,8 +299,8 @@ def test_daemon_that_somebody_started_again_has_died_all_the_same(cell: FakeCell
     cell.behave(A, restart)
     cell.run([A, B])
     (event,) = cell.record.unexplained_deaths
-    assert event["machine"] == "source"
-    assert event["detail"] == "the daemon on the source (process 11) died and was started again as 77"
+    assert event.machine == "source"
+    assert event.detail == "the daemon on the source (process 11) died and was started again as 77"
     assert cell.source.restarts == 1
 
 
@@ -312,8 +312,8 @@ def test_both_daemons_can_die_at_once(cell: FakeCell) -> None:
     cell.behave(A, kill_both)
     cell.run([A])
     (event,) = cell.record.unexplained_deaths
-    assert event["machine"] == "source,target"
-    assert event["detail"] == "the daemon on the source (process 11) died; the daemon on the target (process 22) died"
+    assert event.machine == "source,target"
+    assert event.detail == "the daemon on the source (process 11) died; the daemon on the target (process 22) died"
     assert (cell.source.restarts, cell.target.restarts) == (1, 1)
 
 
@@ -355,7 +355,7 @@ def test_what_a_suspect_has_left_does_not_touch_its_second_attempt(
     monkeypatch.setattr(cell.runner, "clean_domain", clean)
     cell.behave(A, cell.kill_target)
     assert cell.run([A, B]) is True
-    assert [cell.record.cases[case.id]["verdict"] for case in (A, B)] == ["pass", "pass"]
+    assert [cell.record.cases[case.id].verdict for case in (A, B)] == ["pass", "pass"]
     (death,) = cell.record.events
     said = "mlab-1 on the source: transient, paused" if stays else "mlab-1: the agent exited 125: no such container"
     assert death["left"] == [said]
@@ -553,7 +553,7 @@ def test_death_is_in_the_journal_though_the_daemon_cannot_be_restarted(cell: Fak
     cell.behave(A, cell.kill_target)
     with pytest.raises(LabError, match="cannot be started"):
         cell.run([A])
-    assert [attempt["case"] for attempt in cell.record.attempts] == [A.id]
+    assert [attempt.case for attempt in cell.record.attempts] == [A.id]
     assert cell.record.unexplained_deaths
 
 
@@ -573,7 +573,7 @@ def test_held_back_attempts_are_kept_when_another_worker_breaks_down(cell: FakeC
     cell.behave(B, boom)
     with pytest.raises(LabError):
         cell.run([A, B], 2, 2)
-    assert [attempt["case"] for attempt in cell.record.attempts] == [A.id]
+    assert [attempt.case for attempt in cell.record.attempts] == [A.id]
 
 
 def test_hang_that_passes_before_it_is_sorted_out_keeps_its_words(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from fake_cell import PATIENCE, A, B, C, D, E, FakeCell, FakeClientAgent, break_lab, fake_cell, refuse
+from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.model.errors import LabError
 from migration_lab.suites.attempt import Attempt
@@ -42,9 +43,9 @@ def deaths(cell: FakeCell) -> list[dict[str, Any]]:
     return [event for event in cell.record.events if event["event"] == "daemon-death"]
 
 
-def alive(line: dict[str, Any]) -> str:
-    """What the check of the daemons got in a line of the journal, empty when there was nothing to check."""
-    return "".join(check["got"] for check in line["further"] if check["name"] == "daemons-alive")
+def alive(result: CaseResult) -> str:
+    """What the check of the daemons got, empty when there was nothing to check."""
+    return "".join(check.got for check in result.further if check.name == "daemons-alive")
 
 
 # Cases that bring a daemon down by the ledger
@@ -59,7 +60,7 @@ def test_killing_cases_run_once_each_and_alone_after_the_others(killing: FakeCel
     assert sorted(killing.attempts()) == sorted(
         [(case.id, 1, True, "pass") for case in (A, C, E)] + [(case.id, 1, True, "known") for case in (B, D)]
     )
-    assert [killing.record.cases[case.id]["beside"] for case in (B, D)] == [[], []]
+    assert [killing.record.cases[case.id].beside for case in (B, D)] == [(), ()]
     assert killing.matrix and killing.matrix.tally.verdicts == {"pass": 3, "known": 2}
 
 
@@ -74,7 +75,7 @@ def test_daemon_is_started_again_after_each_killing_case(killing: FakeCell) -> N
 
 def test_killing_case_keeps_the_dead_daemons_log(killing: FakeCell) -> None:
     killing.run([B])
-    logs = killing.record.cases[B.id]["logs"]
+    logs = killing.record.cases[B.id].logs
     assert [(killing.folder / log).read_text() for log in logs] == ["", f"{B.id} killed me\n"]
 
 
@@ -87,10 +88,10 @@ def test_killing_case_that_does_not_kill_is_fixed(cell: FakeCell) -> None:
     cell.know(**KILLING)
     cell.behave(D, cell.kill_target)
     assert cell.run([A, B, C, D], workers=2) is True
-    assert {case.id: cell.record.cases[case.id]["verdict"] for case in (A, B, C, D)} == {
+    assert {case.id: cell.record.cases[case.id].verdict for case in (A, B, C, D)} == {
         A.id: "pass", B.id: "fixed", C.id: "pass", D.id: "known",
     }
-    assert cell.target.restarts == 1 and cell.record.cases[B.id]["logs"]
+    assert cell.target.restarts == 1 and cell.record.cases[B.id].logs
 
 
 def test_killing_case_that_kills_the_other_daemon_fails(cell: FakeCell) -> None:
@@ -98,7 +99,7 @@ def test_killing_case_that_kills_the_other_daemon_fails(cell: FakeCell) -> None:
     cell.behave(B, cell.kill_source)
     cell.behave(D, cell.kill_target)
     cell.run([B, D])
-    assert {line["case"]: line["verdict"] for line in cell.record.attempts} == {B.id: "fail", D.id: "known"}
+    assert {line.case: line.verdict for line in cell.record.attempts} == {B.id: "fail", D.id: "known"}
     assert (cell.source.restarts, cell.target.restarts) == (1, 1)
 
 
@@ -106,7 +107,7 @@ def test_killing_case_that_is_refused_fails_without_a_restart(cell: FakeCell) ->
     cell.know(**KILLING)
     cell.behave(B, refuse)
     cell.run([B])
-    assert cell.attempts() == [(B.id, 1, True, "fail")] and "expects exactly" in cell.record.cases[B.id]["reason"]
+    assert cell.attempts() == [(B.id, 1, True, "fail")] and "expects exactly" in cell.record.cases[B.id].reason
     assert cell.target.restarts == 0
 
 
@@ -127,7 +128,7 @@ def test_death_among_the_others_is_sorted_out_before(killing: FakeCell) -> None:
     killing.behave(C, killing.suffer)
     assert killing.run([A, B, C, D], workers=2, together=2) is True
     assert killing.runner.started[-2:] == [B.id, D.id]
-    assert {case: line["verdict"] for case, line in killing.record.cases.items()} == {
+    assert {case: line.verdict for case, line in killing.record.cases.items()} == {
         A.id: "fail", B.id: "known", C.id: "pass", D.id: "known",
     }
     assert deaths(killing)[0]["culprits"] == [A.id] and killing.record.unexplained_deaths == []
@@ -141,9 +142,9 @@ def test_daemon_that_died_behind_the_others_backs_is_not_the_killing_cases_doing
     cell.behave(A, die_after)
     cell.behave(B, cell.kill_target)
     cell.run([A, B])
-    assert cell.record.cases[B.id]["verdict"] == "known" and "source" not in alive(cell.record.cases[B.id])
+    assert cell.record.cases[B.id].verdict == "known" and "source" not in alive(cell.record.cases[B.id])
     (death,) = cell.record.unexplained_deaths
-    assert (death["machine"], cell.source.restarts, cell.target.restarts) == ("source", 1, 1)
+    assert (death.machine, cell.source.restarts, cell.target.restarts) == ("source", 1, 1)
 
 
 def test_stop_leaves_the_killing_cases_that_have_not_begun(killing: FakeCell) -> None:
@@ -177,7 +178,7 @@ def test_known_deviation_that_kills_nobody_runs_among_the_others(cell: FakeCell)
     cell.behave(B, refuse)
     cell.run([A, B, C], workers=3, together=3)
     assert cell.runner.most == 3
-    assert cell.record.cases[B.id]["verdict"] == "known" and cell.record.cases[B.id]["logs"] == []
+    assert cell.record.cases[B.id].verdict == "known" and cell.record.cases[B.id].logs == ()
 
 
 # Cases that failed beside others
@@ -196,22 +197,22 @@ def test_case_that_failed_beside_others_is_run_again_alone(unsure: FakeCell, aga
     assert unsure.run([A, B, C, D], workers=2, together=2) is True
     assert unsure.runner.started[-1] == B.id and unsure.runner.attempts[B.id] == 2
     assert unsure.runner.seen_beside[B.id, 2] == set() and unsure.runner.cleaned == []
-    first, last = [line for line in unsure.record.attempts if line["case"] == B.id]
-    assert (first["attempt"], first["final"], first["held"], first["verdict"], first["note"]) == (1, False, "beside", "fail", "")
-    assert (last["attempt"], last["final"], last["held"], last["verdict"]) == (2, True, "", again)
-    assert last["note"] == (
-        f"failed beside {', '.join(first['beside'])} (migrated: expected success, got operation failed); alone: {again}"
+    first, last = [line for line in unsure.record.attempts if line.case == B.id]
+    assert (first.attempt, first.final, first.held, first.verdict, first.note) == (1, False, "beside", "fail", "")
+    assert (last.attempt, last.final, last.held, last.verdict) == (2, True, "", again)
+    assert last.note == (
+        f"failed beside {', '.join(first.beside)} (migrated: expected success, got operation failed); alone: {again}"
     )
-    assert first["beside"] and last["beside"] == []
-    assert first["logs"] and bool(last["logs"]) == (again == "fail")
-    assert {line["note"] for line in unsure.record.attempts if line["case"] != B.id} == {""}
+    assert first.beside and last.beside == ()
+    assert first.logs and bool(last.logs) == (again == "fail")
+    assert {line.note for line in unsure.record.attempts if line.case != B.id} == {""}
 
 
 def test_only_the_last_attempt_counts(unsure: FakeCell) -> None:
     unsure.behave(B, refuse)
     unsure.run([A, B, C], workers=3, together=3)
     assert unsure.matrix and unsure.matrix.tally.verdicts == {"pass": 3} and unsure.matrix.tally.call_seconds == 1.0
-    assert unsure.record.cases[B.id]["verdict"] == "pass"
+    assert unsure.record.cases[B.id].verdict == "pass"
     assert unsure.record.events == [] and unsure.record.unexplained_deaths == [], "nothing died"
     assert (unsure.source.restarts, unsure.target.restarts) == (0, 0)
 
@@ -219,8 +220,8 @@ def test_only_the_last_attempt_counts(unsure: FakeCell) -> None:
 def test_other_pairs_try_nothing_again(cell: FakeCell) -> None:
     cell.behave(B, refuse)
     cell.run([A, B, C], workers=3, together=3)
-    assert cell.runner.attempts[B.id] == 1 and cell.record.cases[B.id]["verdict"] == "fail"
-    assert cell.record.cases[B.id]["held"] == cell.record.cases[B.id]["note"] == ""
+    assert cell.runner.attempts[B.id] == 1 and cell.record.cases[B.id].verdict == "fail"
+    assert cell.record.cases[B.id].held == cell.record.cases[B.id].note == ""
 
 
 def test_case_that_failed_alone_is_not_tried_again(unsure: FakeCell) -> None:
@@ -232,22 +233,22 @@ def test_case_that_failed_alone_is_not_tried_again(unsure: FakeCell) -> None:
 def test_fault_of_the_lab_is_not_tried_again(unsure: FakeCell) -> None:
     unsure.behave(B, break_lab)
     unsure.run([A, B], workers=2, together=2)
-    assert unsure.runner.attempts[B.id] == 1 and unsure.record.cases[B.id]["verdict"] == "error"
+    assert unsure.runner.attempts[B.id] == 1 and unsure.record.cases[B.id].verdict == "error"
 
 
 def test_known_deviation_is_not_tried_again(unsure: FakeCell) -> None:
     unsure.know(when={"flags": ["undefine-source"]}, effects=[{"check": "migrated", "got": "operation failed"}])
     unsure.behave(B, refuse)
     unsure.run([A, B], workers=2, together=2)
-    assert unsure.runner.attempts[B.id] == 1 and unsure.record.cases[B.id]["verdict"] == "known"
+    assert unsure.runner.attempts[B.id] == 1 and unsure.record.cases[B.id].verdict == "known"
 
 
 def test_case_that_kills_a_daemon_when_it_is_alone_again_is_to_blame(unsure: FakeCell) -> None:
     unsure.behave(B, refuse, unsure.kill_target)
     unsure.run([A, B, C], workers=3, together=3)
     line = unsure.record.cases[B.id]
-    assert (line["verdict"], alive(line)) == ("fail", "the daemon on the target (process 22) died")
-    assert line["note"].endswith("; alone: fail") and unsure.target.restarts == 1
+    assert (line.verdict, alive(line)) == ("fail", "the daemon on the target (process 22) died")
+    assert line.note.endswith("; alone: fail") and unsure.target.restarts == 1
     assert unsure.record.unexplained_deaths == []
 
 
@@ -256,8 +257,8 @@ def test_suspects_of_a_death_are_not_tried_a_third_time(unsure: FakeCell) -> Non
     unsure.behave(B, unsure.suffer, refuse)
     unsure.run([A, B, C], workers=2, together=2)
     assert unsure.runner.attempts == {A.id: 2, B.id: 2, C.id: 1}
-    assert [line["held"] for line in unsure.record.attempts if not line["final"]] == ["death", "death"]
-    assert {case: line["verdict"] for case, line in unsure.record.cases.items()} == {A.id: "fail", B.id: "fail", C.id: "pass"}
+    assert [line.held for line in unsure.record.attempts if not line.final] == ["death", "death"]
+    assert {case: line.verdict for case, line in unsure.record.cases.items()} == {A.id: "fail", B.id: "fail", C.id: "pass"}
 
 
 def test_killing_cases_come_before_those_that_are_tried_again(unsure: FakeCell) -> None:
@@ -266,7 +267,7 @@ def test_killing_cases_come_before_those_that_are_tried_again(unsure: FakeCell) 
     unsure.behave(B, unsure.kill_target)
     assert unsure.run([A, B, C], workers=2, together=2) is True
     assert unsure.runner.started[2:] == [B.id, A.id]
-    assert unsure.record.cases[A.id]["note"].endswith("; alone: pass")
+    assert unsure.record.cases[A.id].note.endswith("; alone: pass")
 
 
 @pytest.mark.parametrize("again", ["pass", "fail"])
@@ -284,7 +285,7 @@ def test_run_cut_off_before_the_second_attempt_is_gone_on_with(unsure: FakeCell,
     unsure.stop = threading.Event()
     assert unsure.run(rest) is True
     assert unsure.attempts()[-1] == (B.id, 1, True, again)
-    assert [line["held"] for line in unsure.record.attempts if line["case"] == B.id] == ["beside", ""]
+    assert [line.held for line in unsure.record.attempts if line.case == B.id] == ["beside", ""]
     assert read_journal(unsure.folder / "journal.jsonl").unexplained_deaths == []
 
 
@@ -296,7 +297,7 @@ def test_daemon_that_dies_behind_a_case_alone_is_that_cases_doing(cell: FakeCell
     cell.behave(B, lambda attempt: setattr(cell.target, "alive", False))
     cell.behave(D, cell.need_daemons)
     cell.run([B, D])
-    assert {line["case"]: (line["verdict"], alive(line)) for line in cell.record.attempts} == {
+    assert {line.case: (line.verdict, alive(line)) for line in cell.record.attempts} == {
         B.id: ("fail", "the daemon on the target (process 22) died"), D.id: ("fixed", ""),
     }
     assert cell.target.restarts == 1 and cell.record.unexplained_deaths == []
@@ -318,7 +319,7 @@ def test_agent_of_a_case_alone_that_was_cut_off_is_replaced(cell: FakeCell) -> N
     cell.behave(B, break_lab)
     cell.behave(D, lambda attempt: drops.append(FakeClientAgent.made[-1].drops))
     cell.run([B, D])
-    assert cell.record.cases[B.id]["verdict"] == "error" and len(drops) == 1
+    assert cell.record.cases[B.id].verdict == "error" and len(drops) == 1
 
 
 def test_daemon_that_cannot_be_started_again_ends_the_run(killing: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,5 +366,5 @@ def test_agent_is_ended_though_the_culprits_daemon_cannot_be_started_again(
 def test_kernels_word_on_a_crash_is_kept_with_the_case(killing: FakeCell) -> None:
     killing.source.crash = "[ 1.0] rpc-libvirtd[7]: segfault at 8\n"
     killing.run([B])
-    kept = [log for log in killing.record.cases[B.id]["logs"] if log.endswith("-kernel.log")]
+    kept = [log for log in killing.record.cases[B.id].logs if log.endswith("-kernel.log")]
     assert [(killing.folder / log).read_text() for log in kept] == [killing.source.crash]
