@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: lab_night
 short_description: Begin and end a night of the lab
 description:
-  - Keeps C(nightly.json) in the results folder, which says what the running or last night does, so that the next one can go on
-    with what a kill or a power cut has left.
+  - Keeps C(nightly.json) in the results folder, which says what the running or last night does, so that the next one can resume
+    what a kill or a power cut interrupted.
 options:
   results_root:
     description: The results folder.
@@ -18,9 +18,9 @@ options:
     required: true
   step:
     description:
-      - V(look) refuses a disk that is nearly full and says which run the last night has left to go on with. Changes nothing.
+      - V(look) refuses a disk that is nearly full and returns the run that the last night left to be resumed. Changes nothing.
       - V(begin) keeps that this night works on O(run).
-      - V(end) keeps what the night came to with its run, and says it in words.
+      - V(end) decides by the run's journals whether it reached its end, keeps the night's result with it, and puts it into words.
     type: str
     choices: [look, begin, end]
     required: true
@@ -28,17 +28,10 @@ options:
     description: The night's run, for V(begin) and V(end).
     type: str
     default: ""
-  images:
-    description:
-      - By release the id of its image, as far as they are known, for V(look) and V(begin). Empty for one that was built again and
-        whose id is not known.
+  found:
+    description: What C(playbooks/refresh.yml) wrote to its C(refresh_file). Empty when it wrote nothing.
     type: dict
     default: {}
-  packages:
-    description: The packages that were newer, each with C(release), C(name), C(old) and C(new), for V(begin).
-    type: list
-    elements: dict
-    default: []
   min_free:
     description: Free space to ask for, in GiB, for V(look).
     type: float
@@ -52,7 +45,7 @@ options:
     type: str
     default: ""
   why:
-    description: Why a night that was cut off was not gone on with, for V(end).
+    description: Why an interrupted night was not resumed, for V(end).
     type: str
     default: ""
   problems:
@@ -60,14 +53,20 @@ options:
     type: list
     elements: str
     default: []
+  failure:
+    description:
+      - Why the run's playbook failed, for V(end). Empty when it did not.
+      - It is one of the problems unless the run reached its end and is not green, which fails its playbook too.
+    type: str
+    default: ""
   report:
     description:
       - C(green), C(summary), C(line), C(counts) and C(comparison) of M(migration_report), and C(lost), the number of combinations
         that were not obtained. Empty without a report.
     type: dict
     default: {}
-  ended:
-    description: Whether the run has come to its end, for V(end). Otherwise the next night goes on with it.
+  reported:
+    description: Whether the report was written, for V(end). Without it, or before its end, the next night resumes the run.
     type: bool
     default: false
 attributes:
@@ -79,7 +78,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: It is known what the last night has left
+- name: Look up what the last night left
   lab_night:
     results_root: results
     step: look
@@ -88,23 +87,23 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-go_on:
-  description: The run to go on with; empty for none.
+resume:
+  description: The run to resume; empty for none.
   returned: for V(look)
   type: str
 why:
-  description: Why what was left is not gone on with; empty when nothing was left.
+  description: Why an unfinished run is not resumed; empty when there is none.
   returned: for V(look)
   type: str
 free_gib:
   description: Free space in the results folder, in GiB.
   returned: for V(look)
   type: float
-packages:
-  description: Those that the night before has found when its run has not come to its end, and O(packages).
-  returned: for V(begin)
+newer:
+  description: The packages that were newer, in words.
+  returned: for V(look)
   type: list
-  elements: dict
+  elements: str
 night:
   description: The night, as it is kept with its run and posted to a webhook.
   returned: for V(end)
@@ -115,12 +114,19 @@ text:
   type: str
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model.errors import LabError
-from ansible.module_utils.migration_lab.nightly.night import Night, begun, check_space, last_night, to_go_on_with
+from ansible.module_utils.migration_lab.nightly.night import (
+    Found,
+    begun,
+    check_space,
+    end_night,
+    last_night,
+    package_text,
+    to_resume,
+)
 
 
 def main() -> None:
@@ -130,15 +136,15 @@ def main() -> None:
             "results_root": {"type": "path", "required": True},
             "step": {"type": "str", "choices": ["look", "begin", "end"], "required": True},
             "run": {"type": "str", "default": ""},
-            "images": {"type": "dict", "default": {}},
-            "packages": {"type": "list", "elements": "dict", "default": []},
+            "found": {"type": "dict", "default": {}},
             "min_free": {"type": "float", "default": 0.0},
             "attempts": {"type": "int", "default": 3},
             "host": {"type": "str", "default": ""},
             "why": {"type": "str", "default": ""},
             "problems": {"type": "list", "elements": "str", "default": []},
+            "failure": {"type": "str", "default": ""},
             "report": {"type": "dict", "default": {}},
-            "ended": {"type": "bool", "default": False},
+            "reported": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -151,38 +157,28 @@ def main() -> None:
 
 
 def look(root: Path, given: dict, write: bool) -> dict:
-    """What the last night has left."""
-    free = check_space(root, given["min_free"])
+    """What the last night left."""
+    free, found = check_space(root, given["min_free"]), Found.from_data(given["found"])
     state, unusable = last_night(root)
-    run, why = to_go_on_with(root, state, given["images"], given["attempts"])
-    return {"changed": False, "go_on": run, "why": unusable or why, "free_gib": round(free, 2)}
+    run, why = to_resume(root, state, found.images, given["attempts"])
+    newer = [f"{package['release']}: {package_text(package)}" for package in found.packages]
+    return {"changed": False, "resume": run, "why": unusable or why, "free_gib": round(free, 2), "newer": newer}
 
 
 def begin(root: Path, given: dict, write: bool) -> dict:
     """This night works on a run."""
     before, _ = last_night(root)
-    state = begun(before, given["run"], given["images"], given["packages"])
     if write:
-        state.save(root)
-    return {"changed": True, "packages": state.packages}
+        begun(before, given["run"], Found.from_data(given["found"])).save(root)
+    return {"changed": True}
 
 
 def end(root: Path, given: dict, write: bool) -> dict:
-    """What the night came to. That it cannot be written is no reason not to say it."""
-    state, _ = last_night(root)
-    resumed = bool(state and state.run == given["run"] and state.attempts > 1)
-    night = Night(
-        given["run"], str(root.resolve() / given["run"]), given["host"], resumed, given["why"], given["packages"],
-        given["problems"], given["report"] or None,
+    """The night's result."""
+    night = end_night(
+        root, given["run"], given["host"], given["why"], Found.from_data(given["found"]), given["problems"], given["failure"],
+        given["report"], given["reported"], write,
     )
-    try:
-        if write:
-            night.save()
-            if state and state.run == given["run"]:
-                state.ended = given["ended"]
-                state.save(root)
-    except LabError as error:
-        night = replace(night, problems=[*night.problems, str(error)])
     return {"changed": write, "night": night.to_data(), "text": night.text}
 
 

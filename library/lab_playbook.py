@@ -11,8 +11,7 @@ short_description: Run a playbook of the lab inside another one
 description:
   - Starts C(ansible-playbook) as a process of its own, with the inventory and the extra variables of the running playbook, and
     shows its output.
-  - A playbook whose plays fail ends there and then. In a process of its own it ends itself alone, so that what must follow
-    whatever happens can follow.
+  - A failing play ends ansible-playbook. Running the playbook in its own process lets the caller continue.
   - Does not fail when that playbook fails; that is what RV(status) and RV(reason) are for.
   - The process ends when the running playbook is gone.
 options:
@@ -25,11 +24,11 @@ options:
     type: dict
     default: {}
   without:
-    description: Extra variables of the running playbook whose names begin so are not handed on.
+    description: Extra variables of the running playbook whose names begin so are not passed on.
     type: str
     default: ""
   time_limit:
-    description: Seconds after which the playbook is ended.
+    description: Seconds after which the playbook is stopped.
     type: float
     required: true
 attributes:
@@ -41,7 +40,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: The matrix has run
+- name: Run the matrix
   lab_playbook:
     playbook: "{{ playbook_dir }}/full_matrix.yml"
     settings: {run: 20261123T020000Z, clean: true}
@@ -51,19 +50,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: The exit status of ansible-playbook; negative, the signal that has ended it.
+  description: The exit status of ansible-playbook; negative, the signal that ended it.
   returned: always
   type: int
 reason:
-  description: The message of the failure that has ended it, in a line; empty when it did not fail.
+  description: The message of the failure that ended it, in a line; empty when it did not fail.
   returned: always
   type: str
 timed_out:
-  description: Whether it was ended at O(time_limit).
+  description: Whether it was stopped at O(time_limit).
   returned: always
   type: bool
-seconds:
-  description: How long it took.
-  returned: always
-  type: float
 """

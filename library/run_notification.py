@@ -93,7 +93,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: People know
+- name: Notify the people who asked for it
   run_notification:
     text: "{{ report.line }}"
     data: {green: "{{ report.green }}"}

@@ -27,7 +27,7 @@ options:
     type: float
     required: true
   running:
-    description: A run that is not at its end.
+    description: A run that is in progress, or the night's own.
     type: str
     default: ""
 attributes:
@@ -39,7 +39,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Old runs are gone
+- name: Remove old runs
   run_retention:
     results_root: results
     days: 30

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a playbook of the lab inside another one, so that its failure ends itself alone."""
+"""Run a playbook of the lab inside another one, so that its failure ends only itself."""
 
 from __future__ import annotations
 
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ansible import context
 from ansible.errors import AnsibleActionFail
@@ -22,11 +23,11 @@ from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
 DISPLAY = Display()
-GRACE = 30.0  # seconds that a playbook that was told to end has to do so
+GRACE = 30  # seconds to end by itself for a playbook that has to
 
 
 class ActionModule(ActionBase):
-    """Starts ansible-playbook with this one's inventory and extra variables, shows its output, and tells how it ended."""
+    """Starts ansible-playbook with this one's inventory and extra variables, shows its output, and returns how it ended."""
 
     _requires_connection = False
     _supports_check_mode = False
@@ -42,26 +43,26 @@ class ActionModule(ActionBase):
                 "time_limit": {"type": "float", "required": True},
             }
         )
-        given = {
-            name: value for name, value in load_extra_vars(self._loader).items()
-            if not (arguments["without"] and name.startswith(arguments["without"]))
-        }
+        limit, without = arguments["time_limit"], arguments["without"]
+        given = load_extra_vars(self._loader)
+        given = {name: value for name, value in given.items() if not (without and name.startswith(without))}
         with tempfile.TemporaryDirectory(prefix="migration-lab.") as folder:
             settings, failure = Path(folder, "settings.json"), Path(folder, "failure")
             settings.write_text(json.dumps({**given, **arguments["settings"]}, cls=AnsibleJSONEncoder))
-            command = [sys.executable, "-m", "ansible", "playbook", arguments["playbook"], *_options(), "-e", f"@{settings}"]
-            environment = {**os.environ, "MIGRATION_LAB_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"}
             started = time.monotonic()
-            status, in_time = _run(command, environment, arguments["time_limit"])
+            # Ends what the playbook has started with it, also when it is ended itself.
+            status = _run(
+                ["timeout", f"--kill-after={GRACE}", str(limit), sys.executable, "-m", "ansible", "playbook",
+                 arguments["playbook"], *_options(), "-e", f"@{settings}"],
+                {**os.environ, "MIGRATION_LAB_FAILURE": str(failure), "PYTHONUNBUFFERED": "1"},
+            )
+            timed_out = bool(status) and time.monotonic() - started >= limit
             reason = ""
-            if not in_time:
-                reason = f"{Path(arguments['playbook']).name} was ended at its time limit of {arguments['time_limit']:g} seconds"
+            if timed_out:
+                reason = f"{Path(arguments['playbook']).name} was stopped at its time limit of {limit:g} seconds"
             elif status:
                 reason = failure.read_text() if failure.exists() else f"ansible-playbook ended with status {status}"
-        return {
-            **result, "changed": True, "status": status, "reason": " ".join(reason.split()), "timed_out": not in_time,
-            "seconds": round(time.monotonic() - started, 1),
-        }
+        return {**result, "changed": True, "status": status, "reason": " ".join(reason.split()), "timed_out": timed_out}
 
 
 def _options() -> list[str]:
@@ -71,49 +72,30 @@ def _options() -> list[str]:
     return options + [word for name in context.CLIARGS["vault_ids"] or () for word in ("--vault-id", str(name))]
 
 
-def _run(command: list[str], environment: dict[str, str], time_limit: float) -> tuple[int, bool]:
-    """Run a command and show its output; end it when its time is over or this playbook is gone.
-
-    :returns: its exit status, and whether it ended in time.
-    """
-    deadline = time.monotonic() + time_limit
-    # Task workers are children of the ansible-playbook process, and may outlive it.
-    owner = os.pidfd_open(os.getppid())
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command and show its output; end it when this playbook is gone. Returns its exit status."""
+    playbook = parent_process()  # tasks run in worker processes of ansible-playbook, which may outlive it
+    assert playbook is not None and playbook.pid is not None
     try:
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", start_new_session=True,
         )
-        assert process.stdout is not None
-        output: Any = process.stdout
-        os.set_blocking(output.fileno(), False)
-        rest = b""
-        while True:
-            ready, _, _ = select.select([output, owner], [], [], max(0.0, deadline - time.monotonic()))
-            if output in ready:
-                read = output.read()
-                if not read:
-                    break
-                *lines, rest = (rest + read).split(b"\n")
-                for line in lines:
-                    DISPLAY.display(line.decode(errors="replace"))
-            elif owner in ready or not ready:
-                _end(process)
-                return process.returncode, owner in ready
-        return process.wait(), True
     except OSError as error:
         raise AnsibleActionFail(f"{command[0]} could not be started: {error}") from error
-    finally:
-        os.close(owner)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a playbook, with what it has started when it does not do that itself in time."""
+    # What the command has left behind may hold on to its output.
+    shown = threading.Thread(target=_show, args=(process.stdout,), daemon=True)
+    shown.start()
+    ends = [os.pidfd_open(pid) for pid in (process.pid, playbook.pid)]
+    select.select(ends, [], [])
     process.terminate()
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.stdout:
-        process.stdout.close()
+    status = process.wait()
+    shown.join(5)
+    for descriptor in ends:
+        os.close(descriptor)
+    return status
+
+
+def _show(output: TextIO) -> None:
+    for line in output:
+        DISPLAY.display(line.rstrip("\n"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the sentence of the failure that ended a playbook, for the playbook that has started it (see ``lab_playbook``)."""
+"""Keeps the message of the failure that ended a playbook, for the playbook that started it (see ``lab_playbook``)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = r"""
 name: lab_failure
 type: notification
-short_description: Keep the sentence of the last failure
+short_description: Keep the message of the last failure
 description:
   - Writes the message of the last task that failed or of the last host that was not reached to the file that the environment
     variable C(MIGRATION_LAB_FAILURE) names. Without the variable it does nothing.
 """
-
-VARIABLE = "MIGRATION_LAB_FAILURE"
 
 
 class CallbackModule(CallbackBase):
@@ -29,14 +27,8 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "lab_failure"
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        if not ignore_errors:
-            self._keep(result)
+        path = os.environ.get("MIGRATION_LAB_FAILURE")
+        if path and not ignore_errors:
+            Path(path).write_text(str(result.result.get("msg", "no reason given")))
 
-    def v2_runner_on_unreachable(self, result: Any) -> None:
-        self._keep(result)
-
-    @staticmethod
-    def _keep(result: Any) -> None:
-        path = os.environ.get(VARIABLE)
-        if path:
-            Path(path).write_text(str(result._result.get("msg", "no reason given")))
+    v2_runner_on_unreachable = v2_runner_on_failed

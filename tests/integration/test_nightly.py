@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nights of the lab, on one small combination: newer packages, nights that are cut off, a full disk, and who is told of it."""
+"""Nights of the lab, on one small combination: newer packages, interrupted nights, a full disk, and who is notified."""
 
 from __future__ import annotations
 
@@ -122,8 +122,9 @@ def state(root: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"nightly_keep_days": "many"}, "nightly_keep_days is 'many'; it must be a number, at least 0"),
-        ({"run": "mine"}, "a night chooses by itself whether it goes on with a run"),
+        ({"nightly_keep_days": "many"}, "argument 'nightly_keep_days' is of type str and we were unable to convert to float"),
+        ({"nightly_keep_days": -1}, "nightly_keep_days is -1; it must be at least 0"),
+        ({"run": "mine"}, "a night chooses by itself which run it resumes"),
         ({"nightly_webhook": "hooks/s3cret-token"}, "nightly_webhook is not the address of a webhook"),
         ({"nightly_mail_to": ["a@b"]}, "nightly_mail_to is set and nightly_mail_host is not"),
         ({"nightly_webhook_file": "/proc/version"}, "others can read /proc/version (mode 0444); make it 0600"),
@@ -139,7 +140,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_changed(tmp_path: Path, w
     assert not lab.results.exists()
 
 
-def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, receiver: Receiver, tmp_path: Path) -> None:
+def test_nights_resume_an_interrupted_one_and_report_what_is_newer(image: str, receiver: Receiver, tmp_path: Path) -> None:
     lab = Lab(tmp_path / "results")
     process = lab.start("nightly", **settings(receiver, nightly_refresh=False))
     run = started_run(lab, process)
@@ -154,17 +155,17 @@ def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, r
     assert 2 <= len(kept) < 16
     assert state(lab.results)["ended"] is False
 
-    # The next night goes on with it. It is the first that comes to its end, it is green, and so nobody is told.
+    # The next night resumes it. It is the first that ends, it is green, and so nobody is notified.
     second = lab.play("nightly", **settings(receiver, nightly_refresh=False))
     assert second.status == 0, second.output
-    assert f"the night goes on with run {run.name}, which was cut off" in second.message()
+    assert f"the night resumes run {run.name}, which was interrupted" in second.message()
     assert only_run(lab.results) == run
     results = [result.case for result in whole_cases(journal)]
     assert results[: len(kept)] == kept and len(results) == 16
-    assert "nothing changed, nobody was told" in second.message()
+    assert "nothing changed, nobody was notified" in second.message()
     assert json.loads((run / "nightly.json").read_text())["resumed"] is True
 
-    # Newer packages: the image is built again, and people are told, at the third attempt.
+    # Newer packages: the image is built again, and people are notified, at the third attempt.
     receiver.answers = [503, 500]
     aged = podman("inspect", "--type", "image", "--format", "{{.Id}}", image)
     third = lab.play("nightly", **settings(receiver))
@@ -175,7 +176,7 @@ def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, r
     (package,) = state(lab.results)["packages"]
     assert (package["release"], package["name"]) == (RELEASE, AGED) and package["old"] == f"{package['new']}~aged"
     assert f"{RELEASE}: {AGED} {package['old']} -> {package['new']}" in third.message()
-    assert "told by webhook in 3 attempts" in third.message()
+    assert "notified by webhook in 3 attempts" in third.message()
     assert receiver.refused == 2
     (posted,) = receiver.posted
     assert posted["packages"] == [package] and posted["green"] is True and "1 package newer" in posted["text"]
@@ -184,15 +185,15 @@ def test_nights_go_on_where_one_was_cut_off_and_tell_what_is_newer(image: str, r
     machine = podman("inspect", "--format", "{{.Image}}", "mlab-t-source")
     assert machine == newer, "the machines are made of the new image"
 
-    # And a night in which nothing is newer tells nobody.
+    # And a night in which nothing is newer notifies nobody.
     fourth = lab.play("nightly", **settings(receiver))
     assert fourth.status == 0, fourth.output
     assert f"{RELEASE}: nothing is newer" in fourth.message()
-    assert "nothing changed, nobody was told" in fourth.message()
+    assert "nothing changed, nobody was notified" in fourth.message()
     assert len(receiver.posted) == 1
 
 
-def test_a_full_disk_ends_the_night_and_the_next_one_goes_on(image: str, receiver: Receiver, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_night_and_the_next_one_resumes_it(image: str, receiver: Receiver, tmp_path: Path) -> None:
     lab = Lab(tmp_path / "results")
     lab.results.mkdir()
     subprocess.check_call(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(lab.results)])
@@ -222,7 +223,7 @@ def test_a_full_disk_ends_the_night_and_the_next_one_goes_on(image: str, receive
         filler.unlink()
         second = lab.play("nightly", **settings(receiver, nightly_refresh=False))
         assert second.status == 0, second.output
-        assert f"the night goes on with run {run.name}, which was cut off" in second.message()
+        assert f"the night resumes run {run.name}, which was interrupted" in second.message()
         assert [result.case for result in whole_cases(journal)][: len(kept)] == kept
         assert "16 of 16 cases" in second.message()
     finally:

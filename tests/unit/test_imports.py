@@ -21,7 +21,8 @@ LAYERS = (
     ("cell", "lab_host", "journal"),
     ("suites",),
     ("runner", "planning", "results"),
-    ("history", "progress", "nightly"),
+    ("history", "progress"),
+    ("nightly",),
     ("report",),
 )
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A night of the lab: whether it goes on with the one before, and what is to be said of it.
+"""A night of the lab: whether it resumes the one before, and its report.
 
 ``nightly.json`` in the results folder says what the running or last night does. Each night's run has a file of the same name,
-with what the night came to beside the run's own results.
+with the night's result beside the run's own.
 """
 
 from __future__ import annotations
 
+import calendar
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from ..journal.whole_file import write_whole
 from ..model.errors import LabError
+from ..progress.follower import RunFollower
 from ..results.comparison import ChangeKind
 from ..results.run import NOT_OBTAINED, RUN_FILE
 from ..results.wording import count
@@ -28,6 +30,25 @@ GIB = 1024**3
 CHANGES = tuple(kind.key for kind in ChangeKind)
 SHOWN = 40  # changes that a message lists
 
+TIME = "%Y-%m-%dT%H:%M:%SZ"  # as in run.json
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a night knows of the images that it runs on."""
+
+    images: dict[str, str] = field(default_factory=dict)  # id by release; empty for one that was rebuilt and has no known id
+    packages: list[dict[str, str]] = field(default_factory=list)  # what was newer: release, name, old, new
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Found:
+        """:param data: as refresh.yml keeps it: by release the ``newer`` packages in ``refreshed``, the ids in ``images``."""
+        newer = {release: refreshed["newer"] for release, refreshed in data.get("refreshed", {}).items() if refreshed["newer"]}
+        return cls(
+            {**dict.fromkeys(newer, ""), **data.get("images", {})},
+            [{"release": release, **package} for release, packages in newer.items() for package in packages],
+        )
+
 
 @dataclass
 class NightState:
@@ -36,7 +57,7 @@ class NightState:
     run: str
     started: str
     attempts: int = 1  # nights that have worked on the run
-    ended: bool = False  # whether it has come to its end, with a report
+    ended: bool = False  # whether the run reached its end, with a report
     images: dict[str, str] = field(default_factory=dict)  # by release the id of the image that the run began with
     packages: list[dict[str, str]] = field(default_factory=list)  # what was newer: release, name, old, new
 
@@ -51,7 +72,7 @@ class NightState:
 def last_night(root: Path) -> tuple[Optional[NightState], str]:
     """The last night, or why it is not known.
 
-    :returns: None when there was none, or when the file cannot be used; then the second says so.
+    :returns: None when there was none, or when the file cannot be used; then the second says why.
     """
     path = root / NIGHT_FILE
     try:
@@ -62,7 +83,7 @@ def last_night(root: Path) -> tuple[Optional[NightState], str]:
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        return None, f"{path} cannot be used ({error}), so that it is not known what the last night has left"
+        return None, f"{path} cannot be used ({error}); a run that the last night left unfinished is not resumed"
 
 
 def _checked(state: NightState) -> NightState:
@@ -82,45 +103,49 @@ def _checked(state: NightState) -> NightState:
     return state
 
 
-def begun(before: Optional[NightState], run: str, images: Mapping[str, str], packages: list[dict[str, str]]) -> NightState:
-    """What a night that works on a run keeps at its beginning.
+def begun(before: Optional[NightState], run: str, found: Found) -> NightState:
+    """The state of a night that begins to work on a run.
 
-    :param before: the last night. Of a run that is gone on with the images stay known, also those that this night does not know;
-        packages that were newer for a run that is not at its end are still to be told with whatever run comes next.
-    :param images: by release the id of the image that there is now, as far as they are known; empty for one that was built again
-        and whose id is not known.
-    :param packages: what was newer this night.
+    :param before: the last night. A resumed run keeps the image ids that it started with. Newer packages that were not reported
+        yet, because their run did not reach its end, are carried over.
     """
-    known = {name: image for name, image in images.items() if image}
-    state = NightState(run, now_text(), images=known, packages=list(packages))
+    known = {name: image for name, image in found.images.items() if image}
+    state = NightState(run, time.strftime(TIME, time.gmtime()), images=known, packages=list(found.packages))
     if before and before.run == run:
         state.attempts = before.attempts + 1
         state.images = {**before.images, **known}
     if before and not before.ended:
-        state.packages = [*before.packages, *packages]
+        state.packages = [*before.packages, *found.packages]
     return state
 
 
-def to_go_on_with(root: Path, state: Optional[NightState], images: Mapping[str, str], attempts: int) -> tuple[str, str]:
-    """Whether the last night was cut off and can be gone on with, as far as can be told without a plan.
+def to_resume(root: Path, state: Optional[NightState], images: Mapping[str, str], attempts: int) -> tuple[str, str]:
+    """The run that the last night left unfinished and that can be resumed, as far as can be seen without a plan.
 
-    :param images: by release the id of the image that there is now, as far as they are known; empty for one that was built again
-        and whose id is not known.
+    :param images: the present ids by release, as in ``Found``.
     :param attempts: nights that may work on one run.
-    :returns: the name of its run, or an empty one; and then why not, empty where there is nothing to go on with.
+    :returns: the run's name, or an empty one; and then why not, empty where there is nothing to resume.
     """
     if state is None or state.ended or not (root / state.run / RUN_FILE).exists():
         return "", ""
     if state.attempts >= attempts:
-        return "", f"run {state.run} was cut off {count(state.attempts, 'time')} and is left as it is"
+        return "", f"run {state.run} was interrupted {count(state.attempts, 'time')} and is left as it is"
     other = sorted(name for name, image in state.images.items() if images.get(name, image) != image)
     if other:
-        return "", f"run {state.run} was cut off and is left as it is: the image of {', '.join(other)} is another one now"
+        return "", f"run {state.run} was interrupted and is left as it is: the image of {', '.join(other)} has changed"
     return state.run, ""
 
 
+def reached_end(root: Path, state: NightState) -> bool:
+    """Whether every combination of the night's run is done or not obtained, by what its journals and notes say since it began."""
+    try:
+        return RunFollower(root / state.run, since=calendar.timegm(time.strptime(state.started, TIME))).look(time.time()).over
+    except (LabError, ValueError):
+        return False
+
+
 def check_space(root: Path, needed: float) -> float:
-    """Refuse to begin on a disk that is nearly full.
+    """Refuse a disk that is nearly full.
 
     :param needed: free space to ask for, in GiB.
     :returns: the free space of the results folder's file system, in GiB.
@@ -140,20 +165,20 @@ def check_space(root: Path, needed: float) -> float:
 
 @dataclass(frozen=True)
 class Night:
-    """What a night came to."""
+    """The result of a night."""
 
     run: str
     folder: str
     host: str
     resumed: bool
-    why: str  # why a night that was cut off was not gone on with; empty where there was none
+    why: str  # why an interrupted night was not resumed; empty where there was none
     packages: list[dict[str, str]]
     problems: list[str]  # what the lab could not do, in sentences
     report: Optional[dict[str, Any]]  # green, summary, line, counts, lost and comparison; None without a report
 
     @property
     def green(self) -> bool:
-        """Whether the run is green and the lab has done all that it had to."""
+        """Whether the run is green and the lab did not fail."""
         return bool(self.report and self.report["green"] and not self.problems)
 
     @property
@@ -166,7 +191,7 @@ class Night:
 
     @property
     def changes(self) -> list[dict[str, Any]]:
-        """The cases and combinations that have another result than in the last comparable run."""
+        """The cases and combinations whose result differs from that of the last comparable run."""
         comparison = (self.report or {}).get("comparison") or {}
         return [{"kind": kind, **change} for kind in CHANGES for change in comparison.get(kind, [])]
 
@@ -224,21 +249,50 @@ class Night:
             _save(Path(self.folder) / NIGHT_FILE, self.to_data())
 
 
+def end_night(
+    root: Path, run: str, host: str, why: str, found: Found, problems: Sequence[str], failure: str, report: Mapping[str, Any],
+    reported: bool, write: bool = True,
+) -> Night:
+    """End a night and keep its result. A result that cannot be written is returned all the same, with that as a problem.
+
+    :param run: empty when the night did not come to choose one.
+    :param failure: why the run's playbook failed, or empty. It is a problem unless the run reached its end and is not green,
+        which fails its playbook too.
+    :param report: empty without one.
+    :param reported: whether the report was written. Without it, or before its end, the next night resumes the run.
+    :param write: whether to write anything.
+    """
+    state, _ = last_night(root)
+    if state and state.run != run:
+        state = None
+    ended = bool(state and reported and reached_end(root, state))
+    if failure and not (ended and report and not report["green"]):
+        problems = [*problems, failure]
+    night = Night(
+        run, str(root.resolve() / run), host, bool(state and state.attempts > 1), why,
+        state.packages if state else found.packages, list(dict.fromkeys(problems)), dict(report) or None,
+    )
+    try:
+        if write:
+            night.save()
+            if state:
+                state.ended = ended
+                state.save(root)
+    except LabError as error:
+        night = replace(night, problems=[*night.problems, str(error)])
+    return night
+
+
 def package_text(package: Mapping[str, str]) -> str:
     """A newer package in words."""
     return f"{package['name']} {package['old']} -> {package['new']}"
 
 
 def change_text(change: Mapping[str, Any]) -> str:
-    """A change in words, with the reason of what is not as it should be."""
+    """A change in words, with the reason of a failure."""
     what = f"{change['kind'].replace('_', ' ')}: {change['combination']} {change['case'] or 'as a whole'}"
     reason = f" ({change['reason_after']})" if change["reason_after"] else ""
     return f"{what}: {change['before']} -> {change['after']}{reason}"
-
-
-def now_text() -> str:
-    """The time, as run.json has it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _save(path: Path, data: Mapping[str, Any]) -> None:

@@ -56,7 +56,7 @@ def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") 
 
     :param now: seconds since 1970.
     :param days: runs that something was written to within so many days are kept.
-    :param running: a run that is being written, or that is to be gone on with.
+    :param running: a run that is being written, or the night's own.
     """
     ordered = sorted(runs, key=lambda run: (run.started, run.name))
     green = {run.kind: run.name for run in ordered if run.green}
@@ -69,7 +69,7 @@ def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") 
         if run.outcome is not None:
             before[run.kind] = run.outcome
         if run.name == running:
-            keep[run.name] = "it is not at its end"
+            keep[run.name] = "it is in progress, or the night's own"
         elif run is ordered[-1]:
             keep[run.name] = "it is the newest"
         elif now - run.touched < days * DAY:

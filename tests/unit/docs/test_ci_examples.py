@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "docs" / "ci").glob("*.yml"))
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 SETTINGS = {
-    name for path in (ROOT / "inventory" / "group_vars" / "all").glob("*.yml") for name in yaml.safe_load(path.read_text())
+    name
+    for pattern in ("inventory/group_vars/all/*.yml", "roles/*/defaults/main.yml")
+    for path in ROOT.glob(pattern)
+    for name in yaml.safe_load(path.read_text()) or ()
 }
 
 

@@ -65,7 +65,7 @@ def test_a_run_without_results_is_no_base_and_is_kept() -> None:
     runs = [run(20), run(19, None, False), run(18), run(1)]
     assert removed(runs) == [18]
     assert choose(runs, NOW, 7).keep["1981"] == "it has no results to judge it by"
-    assert choose(runs, NOW, 7, running="1981").keep["1981"] == "it is not at its end"
+    assert choose(runs, NOW, 7, running="1981").keep["1981"] == "it is in progress, or the night's own"
 
 
 def test_the_newest_run_is_kept_however_old() -> None:

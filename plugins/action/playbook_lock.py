@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep a cell for the running playbook: a small process holds the lock for as long as ansible-playbook lives."""
+"""One playbook at a time: a small process holds the lock for as long as ansible-playbook lives."""
 
 from __future__ import annotations
 
 import fcntl
-import os
 import subprocess
 import sys
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-# Inherits the locked descriptor, says so, and waits for the playbook's process to end. A lock belongs to the open file, so
+# Inherits the locked descriptor, reports that, and waits for the playbook's process to end. A lock belongs to the open file, so
 # it is free the moment that this process is gone.
 HOLDER = """
 import os, select, sys
@@ -33,17 +33,20 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
-            {"path": {"type": "path", "required": True}, "what": {"type": "str", "default": "run is active on this cell"}}
+            {"path": {"type": "path", "required": True}, "what": {"type": "str", "required": True}}
         )
         path = Path(arguments["path"])
-        playbook = os.getppid()  # task workers are children of the ansible-playbook process
+        owner = parent_process()  # tasks run in worker processes of ansible-playbook
+        if owner is None or owner.pid is None:
+            raise AnsibleActionFail("this task does not run in a worker of ansible-playbook; run it from a playbook")
+        playbook = owner.pid
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = path.open("a+")
         except OSError as error:
             raise AnsibleActionFail(
-                f"the lock {path} cannot be written ({error.strerror}); run the playbook as root, or set cell_locks to a folder "
-                "that every user of the cell can write"
+                f"the lock {path} cannot be written ({error.strerror}); run the playbook as root, or choose a folder for locks "
+                "that every user of the lab can write (cell_locks, nightly_lock)"
             ) from error
         with lock:
             try:
@@ -57,7 +60,7 @@ class ActionModule(ActionBase):
                         "wait for it to end, or end it"
                     ) from None
                 return {**result, "changed": False, "holder": playbook}
-            if not self._play_context.check_mode:
+            if not self._task.check_mode:
                 lock.truncate(0)
                 lock.write(str(playbook))
                 lock.flush()
