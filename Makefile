@@ -33,11 +33,12 @@ watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RES
 test: lint $(VENV)/.browser ## Check the code, then run the unit and integration tests on real daemons
 	pytest
 
-lint: $(VENV)/.test ## Check the code: ruff, mypy, yamllint, ansible-lint
+lint: $(VENV)/.test ## Check the code: ruff, mypy, yamllint, ansible-lint, validate-modules
 	ruff check .
 	mypy
 	yamllint --strict .
 	ansible-lint --offline
+	python tests/validate_modules.py
 
 unit: $(VENV)/.test ## Run the unit tests; no root, seconds
 	pytest tests/unit

@@ -34,7 +34,7 @@ attributes:
     description: Starts guests and ends them.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

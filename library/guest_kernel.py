@@ -26,7 +26,7 @@ attributes:
     description: Says what would be written.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

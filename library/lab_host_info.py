@@ -37,7 +37,7 @@ attributes:
     description: Reads, and starts and removes a trial container.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -81,7 +81,7 @@ free_gib:
   returned: when no package is missing
   type: float
 kvm:
-  description: Whether there is a KVM device. Whether it works is for M(guest_acceleration) to find out.
+  description: Whether there is a KVM device. Whether it works is for C(guest_acceleration) to find out.
   returned: when no package is missing
   type: bool
 vsyscall:

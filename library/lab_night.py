@@ -61,7 +61,7 @@ options:
     default: ""
   report:
     description:
-      - C(green), C(summary), C(line), C(counts) and C(comparison) of M(migration_report), and C(lost), the number of combinations
+      - C(green), C(summary), C(line), C(counts) and C(comparison) of C(migration_report), and C(lost), the number of combinations
         that were not obtained. Empty without a report.
     type: dict
     default: {}
@@ -74,7 +74,7 @@ attributes:
     description: Writes nothing.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -36,7 +36,7 @@ attributes:
     description: Not supported; the task is skipped.
     support: none
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -13,12 +13,8 @@ description:
   - Fails with a sentence when a machine is not of the release and class that was asked for, or when one of the
     hypervisors does not know the guest's machine type.
 options:
-  machines:
-    description: The cell's machines by role, as O(migration_matrix#module:machines) has them.
-    type: dict
-    required: true
   expected:
-    description: By role C(release), C(libvirt) and C(class), as M(migration_plan) returns them.
+    description: By role C(release), C(libvirt) and C(class), as C(migration_plan) returns them.
     type: dict
     required: true
   boundary:
@@ -33,12 +29,13 @@ options:
     description: Seconds to wait for a daemon to answer.
     type: float
     default: 30
+extends_documentation_fragment: cell
 attributes:
   check_mode:
     description: Only reads. Where the machines do not exist yet, use a condition.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -51,10 +51,8 @@ attributes:
     support: none
 notes:
   - Runs on the controller, where the results are.
-seealso:
-  - module: migration_report
 author:
-  - The libvirt migration lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

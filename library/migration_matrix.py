@@ -29,7 +29,7 @@ options:
     description: The pair of releases, kept in the journal; C(boundary) is the version that C(old) is below.
     type: dict
     required: true
-    options:
+    suboptions:
       name: {description: Name of the pair., type: str, required: true}
       old: {description: Release of the machines of class old., type: str, required: true}
       new: {description: Release of the machines of class new., type: str, required: true}
@@ -46,37 +46,11 @@ options:
       - When a machine reports another version, nothing is run.
     type: dict
     required: true
-  machines:
-    description: The cell's machines by role.
-    type: dict
-    required: true
-    options:
-      client: &machine
-        description: The machine of that role. A client has no daemon and needs only the first three.
-        type: dict
-        required: true
-        options:
-          name: {description: Name of the machine., type: str, required: true}
-          exec: {description: What to put before a command to run it there., type: list, elements: str, required: true}
-          python: {description: Its Python interpreter with a libvirt binding., type: str, required: true}
-          uri: {description: Where its daemon answers., type: str}
-          daemon:
-            description: Command that takes V(restart) and V(status); both print the daemon's process number.
-            type: list
-            elements: str
-          log: {description: The daemon's log file there., type: str}
-          address: {description: Its address in the cell's network., type: str}
-          namespace:
-            description: Command that prints the path of its network namespace on the lab host, if it has one of its own.
-            type: list
-            elements: str
-      source: *machine
-      target: *machine
   guest:
     description: What the guests are.
     type: dict
     required: true
-    options:
+    suboptions:
       name: {description: Name of the guest., type: str, required: true}
       arch: {description: Architecture., type: str, choices: [x86_64, aarch64], required: true}
       accel: {description: Acceleration., type: str, choices: [kvm, tcg], required: true}
@@ -139,12 +113,13 @@ options:
         cases in flight.
       - Set by the action plugin when the lab host is this machine.
     type: int
+extends_documentation_fragment: cell
 attributes:
   check_mode:
     description: Plans and lists the cases; connects to nothing.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -28,16 +28,16 @@ options:
     type: list
     elements: str
     required: true
-  scenarios: {description: Folder with catalogue, profiles, ledger and schemas., type: path, required: true}
+  scenarios: {description: "Folder with catalogue, profiles, ledger and schemas.", type: path, required: true}
   lab_files:
     description: Files that go onto every machine; the plan has a digest of them.
     type: list
     elements: path
     default: []
   results_root: {description: Folder that holds the results of all runs., type: path, required: true}
-  run: {description: Name of the run, not V(last). Empty for a new name made from the time., type: str, default: ''}
+  run: {description: "Name of the run, not V(last). Empty for a new name made from the time.", type: str, default: ''}
   resume: {description: Go on with the run O(run) or the newest one., type: bool, default: false}
-  workers: {description: Cases at a time, or V(auto)., type: str, default: auto}
+  workers: {description: "Cases at a time, or V(auto).", type: str, default: auto}
   tap: {description: Whether connections go through the tap; a pair with a ceiling needs it., type: bool, default: true}
   time_limit: {description: Seconds that a case may take., type: float, default: 60}
   prefix: {description: Start of the name of every domain of the lab., type: str, default: mlab-}
@@ -51,7 +51,7 @@ attributes:
     description: Checks everything and writes nothing.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

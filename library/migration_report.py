@@ -79,10 +79,8 @@ notes:
   - Runs on the controller, where the results are.
   - The module does not fail when the run is not green; that is what RV(green) is for.
   - A file is written beside its place and moved there, and only when its content changes.
-seealso:
-  - module: migration_matrix
 author:
-  - The libvirt migration lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -119,7 +117,7 @@ summary:
 folder:
   description: The folder of the run.
   returned: success
-  type: path
+  type: str
   sample: results/2025-11-24T10-12-30
 line:
   description: The run in a line for a chat, at most 300 characters.

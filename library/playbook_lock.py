@@ -27,7 +27,7 @@ attributes:
     description: Checks whether the lock is free and does not take it.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -13,10 +13,10 @@ description:
     one without libvirtd, library or Python binding, with another version of libvirt in it, or with members that are not safe to
     unpack.
 options:
-  name: {description: The release's name, for errors., type: str, required: true}
+  name: {description: "The release's name, for errors.", type: str, required: true}
   path: {description: The tarball on this machine., type: path, required: true}
-  source: {description: Where the tarball is from, for errors. Without it O(path)., type: str}
-  sha256: {description: Its SHA-256 checksum, in hexadecimal., type: str, required: true}
+  source: {description: "Where the tarball is from, for errors. Without it O(path).", type: str}
+  sha256: {description: "Its SHA-256 checksum, in hexadecimal.", type: str, required: true}
   libvirt: {description: The libvirt version that must be in it., type: str, required: true}
   prefix: {description: The folder with C(sbin/libvirtd). Without it the only one that there is., type: str, default: ''}
   binding: {description: The folder with C(libvirt.py). Without it the only one that there is., type: str, default: ''}
@@ -25,7 +25,7 @@ attributes:
     description: Only reads.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

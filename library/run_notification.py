@@ -89,7 +89,7 @@ attributes:
 notes:
   - Runs on the controller.
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -35,7 +35,7 @@ attributes:
     description: Says what would be removed.
     support: full
 author:
-  - The libvirt migration compatibility lab
+  - The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The option that a module which works on a cell takes (``cell.machine.CELL_ARGUMENT``)."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Documents ``machines``."""
+
+    DOCUMENTATION = r"""
+options:
+  machines:
+    description: The cell's machines by role.
+    type: dict
+    required: true
+    suboptions:
+      client: &machine
+        description: The machine of that role. A client has no daemon and needs only the first three.
+        type: dict
+        required: true
+        suboptions:
+          name: {description: Name of the machine., type: str, required: true}
+          exec: {description: What to put before a command to run it there., type: list, elements: str, required: true}
+          python: {description: Its Python interpreter with a libvirt binding., type: str, required: true}
+          uri: {description: Where its daemon answers., type: str}
+          daemon:
+            description: Command that takes V(restart) and V(status); both print the daemon's process number.
+            type: list
+            elements: str
+          log: {description: The daemon's log file there., type: str}
+          address: {description: Its address in the cell's network., type: str}
+          namespace:
+            description: Command that prints the path of its network namespace on the lab host, if it has one of its own.
+            type: list
+            elements: str
+      source: *machine
+      target: *machine
+"""
