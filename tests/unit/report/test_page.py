@@ -120,7 +120,9 @@ def test_page_stands_alone(run: Run) -> None:
     html = page_text(run, TEMPLATES, COMPARISON, history(3))
     page = Page(html)
     assert html.startswith("<!DOCTYPE html>") and '<html lang="en">' in html
-    assert page.loaded == [] and not re.search(r"https?://|@import|url\(", html)
+    # The ledger's references lead to libvirt's commits; nothing else of the page does, and nothing is loaded.
+    without = re.sub(r'<a href="(https://[^"]+)" rel="noopener">\1</a>', "", html)
+    assert without != html and page.loaded == [] and not re.search(r"https?://|@import|url\(", without)
     assert "<domain>" not in html
 
 
@@ -159,7 +161,7 @@ def test_every_address_leads_somewhere(folder: Path, page: Page, full_page: Page
         path, _, address = link.partition("#")
         if not path:
             assert address in full_page.addresses, link
-        elif not path.startswith("../") and not path.endswith(".log"):
+        elif not path.startswith(("../", "https://")) and not path.endswith(".log"):
             assert (folder / unquote(path)).is_file(), link
     assert {"run.json", "matrix.svg", "ooo/results.tap", "ooo/junit.xml", "ooo/journal.jsonl"} <= set(page.links)
     assert "noo/journal.jsonl" not in page.links
