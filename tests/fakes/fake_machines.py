@@ -18,7 +18,7 @@ from migration_lab.cell.cell import Cell
 from migration_lab.cell.machine import Machine
 from migration_lab.cell.witness import Witness
 from migration_lab.guest.config import GuestConfig
-from migration_lab.judging.observation import Copy
+from migration_lab.judging.observation import Copy, Survival
 from migration_lab.model.errors import LabError
 from migration_lab.relay.relays import Relays
 from migration_lab.relay.steps import Step
@@ -125,14 +125,11 @@ class FakeWitness(Witness):
         self.asked.append(("counter", side, name))
         return self.counters[side]
 
-    def watch(self, name: str, side: str, running: bool) -> tuple[Copy, ...]:
+    def survival(self, name: str, side: str, running: bool, before: int) -> Survival:
         """All that a test did not say is well: one process, which counts when it should."""
-        self.asked.append(("watch", side, name, running))
-        return (Copy(side, 30, 3 if running else 0),) if self.copies is None else self.copies
-
-    def pattern_whole(self, side: str, name: str) -> bool | None:
-        self.asked.append(("pattern", side, name))
-        return self.whole
+        self.asked.append(("survival", side, name, running))
+        copies = (Copy(side, 30, 3 if running else 0),) if self.copies is None else self.copies
+        return Survival(before, self.counters[side], self.whole, copies)
 
     def leftovers(self, name: str) -> list[str]:
         self.asked.append(("leftovers", name))

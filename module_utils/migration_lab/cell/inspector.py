@@ -4,8 +4,8 @@
 One file, standard library only, in the syntax that Python 2.6 and 3.13 share.  It runs as root on source and target, and
 speaks as the agent does (agent.py): one JSON request a line on standard input, one JSON answer a line on standard output.
 
-    {"call": "status", "limit": 10, "name": "mlab-noo-001", "memory_mib": 16, "status_offset": 2097152}
-    {"ok": true, "result": {"found": true, "ready": true, "counter": 57, "pid": 4711}, "seconds": 0.001}
+    {"call": "copies", "limit": 10, "name": "mlab-noo-001", "memory_mib": 16, "status_offset": 2097152}
+    {"ok": true, "result": [{"pid": 4711, "counter": 57}], "seconds": 0.001}
     {"ok": false, "error": {"code": null, "domain": null, "message": "..."}, "seconds": 0.001}
 
 ``limit`` is in seconds: an inspector whose call takes longer ends itself.
@@ -57,21 +57,9 @@ class QemuInspector(object):
         self._root = root
         self._ram = {}  # process number: where the guest's RAM was last found
 
-    def guests(self, prefix):
-        """QEMU processes whose domain's name starts with a prefix."""
-        return [{"name": name, "pid": pid} for pid, name in self._processes() if name.startswith(prefix)]
-
-    def status(self, name, memory_mib, status_offset):
-        """A domain's process, whether its guest's status page is there, and the counter.
-
-        Of two processes of that name the one whose guest is ready is shown; ``copies`` shows both.
-        """
-        pids = self._pids(name)
-        for pid in pids:
-            counter = self._counter(pid, memory_mib, status_offset)
-            if counter is not None:
-                return {"found": True, "ready": True, "counter": counter, "pid": pid}
-        return {"found": bool(pids), "ready": False, "counter": None, "pid": pids and pids[0] or None}
+    def copies(self, name, memory_mib, status_offset):
+        """A domain's processes with their counters, null where the guest is not ready."""
+        return [{"pid": pid, "counter": self._counter(pid, memory_mib, status_offset)} for pid in self._pids(name)]
 
     def digest(self, name, memory_mib, status_offset, address_offset, size):
         """SHA-1 of a part of the guest's memory; null when the guest is not ready, or gone before all was read."""
@@ -84,28 +72,6 @@ class QemuInspector(object):
             finally:
                 memory.close()
         return {"digest": None, "pid": None}
-
-    def copies(self, names, memory_mib, status_offset, seconds):
-        """All processes of each domain, and how far their counters came in some seconds; domains without one are left out.
-
-        ``counter`` and ``moved`` are null where the guest is not ready.
-        """
-        wanted = set(names)
-        before = [
-            (pid, name, self._counter(pid, memory_mib, status_offset)) for pid, name in self._processes() if name in wanted
-        ]
-        if before:
-            time.sleep(seconds)
-        there = set(self._processes())
-        found = []
-        for pid, name, first in before:
-            if (pid, name) in there:
-                counter = self._counter(pid, memory_mib, status_offset)
-                moved = None
-                if counter is not None and first is not None:
-                    moved = counter - first
-                found.append((name, {"pid": pid, "counter": counter, "moved": moved}))
-        return dict([(name, [copy for of, copy in found if of == name]) for name, _ in found])
 
     def leftovers(self, prefix=None, name=None):
         """What there is of domains whose name starts with a prefix, or of the one domain of a name.

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The witness: sees the guests from outside libvirt, through an inspector on each daemon's machine.
 
-Whether a guest runs, once, with its memory whole, is asked of the QEMU processes themselves: their counter and the pattern
+Whether a guest runs, once, with its memory whole, is read from the QEMU processes themselves: their counter and the pattern
 in their memory (guest/).  libvirt's own memoryPeek cannot be called through the Python bindings of 2011, and would not tell
-two copies of a guest apart.  An inspector (inspector.py) is shared by all workers; its calls take milliseconds.
+two copies of a guest apart.  An inspector (inspector.py) is shared by all workers. A call takes a millisecond, but crosses
+four processes to the machine and back, so the witness makes few: it sleeps until there can be something new to see.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import time
 from typing import Any, Optional
 
 from ..guest.config import GuestConfig
-from ..guest.kernel import build, pattern_digest
-from ..judging.observation import Copy
+from ..guest.kernel import TICK_HZ, build, pattern_digest
+from ..judging.observation import Copy, Survival
 from ..model.errors import LabError
 from . import inspector as inspector_source
 from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
@@ -22,9 +23,11 @@ from .machine import Machine
 
 # Seconds for a call of an inspector, none of which waits for anything.
 CALL_LIMIT = 20.0
-# Seconds between two looks at a guest that is waited for.
-PAUSE = 0.01
-# A guest is waited for until it has counted this far, so that one that starts anew is told from one that went on.
+# Seconds between two looks at a guest that boots, which takes some 60 ms with TCG.
+PAUSE = 0.02
+# Seconds between two ticks of a guest that runs.
+TICK = 1 / TICK_HZ
+# A guest is waited for until it has counted this far, so that one that started again differs from one that continued.
 COUNTING_FROM = 3
 # Seconds for which a guest is watched that should stand still: five of its ticks.
 WATCH = 0.05
@@ -85,44 +88,48 @@ class Witness:
         """
         deadline = time.monotonic() + limit
         while True:
-            status = self._inspectors[side].call("status", name=name, **self._place)
-            if status["ready"] and status["counter"] >= COUNTING_FROM:
+            counter = self.counter(side, name)
+            if counter is not None and counter >= COUNTING_FROM:
                 return
             if time.monotonic() > deadline:
                 raise LabError(f"guest {name} on the {side} did not begin to count within {limit:.0f} s; give it more time_limit")
-            time.sleep(PAUSE)
+            time.sleep(PAUSE if counter is None else (COUNTING_FROM - counter) * TICK)
 
     def counter(self, side: str, name: str) -> Optional[int]:
         """A guest's counter; None where its memory is not there to be read."""
-        counter: Optional[int] = self._inspectors[side].call("status", name=name, **self._place)["counter"]
-        return counter
+        return next((counter for _, counter in self._copies(side, name) if counter is not None), None)
 
-    def watch(self, name: str, side: str, running: bool) -> tuple[Copy, ...]:
-        """Watch all processes of a guest for a moment.
+    def survival(self, name: str, side: str, running: bool, before: int) -> Survival:
+        """Watch all processes of a guest for a moment, and compare its memory with the pattern meanwhile.
 
         :param side: where the guest must be; where it must run, it is watched until it is seen counting.
+        :param before: its counter before the migration.
         """
         first = self._counters(name)
         started = time.monotonic()
+        pattern = self.pattern_whole(side, name)
         limit = COUNT_LIMIT if running else WATCH
+        time.sleep(max(0.0, started + (TICK if running else WATCH) - time.monotonic()))
         while True:
-            time.sleep(PAUSE)
             last = self._counters(name)
             late = time.monotonic() - started
             moved = {key: _growth(counter, last.get(key)) for key, counter in first.items()}
             counting = any(growth for (machine, _), growth in moved.items() if machine == side)
             # One process that counts is enough to know; a second one is given time to show that it counts as well.
             if late >= limit or (running and counting and (len(moved) == 1 or late >= WATCH)):
-                return tuple(Copy(machine, first[machine, pid], moved[machine, pid]) for machine, pid in first)
+                after = next((counter for (machine, _), counter in last.items() if machine == side and counter is not None), None)
+                copies = tuple(Copy(machine, first[machine, pid], moved[machine, pid]) for machine, pid in first)
+                return Survival(before, after, pattern, copies)
+            time.sleep(TICK)
 
     def _counters(self, name: str) -> dict[tuple[str, int], Optional[int]]:
         """By machine and process number the counters of all processes of a guest, None where one cannot be read."""
-        counters = {}
-        for side, inspector in self._inspectors.items():
-            answer = inspector.call("copies", names=[name], seconds=0, **self._place)
-            for copy in answer.get(name, []):
-                counters[side, copy["pid"]] = copy["counter"]
-        return counters
+        return {(side, pid): counter for side in self._inspectors for pid, counter in self._copies(side, name)}
+
+    def _copies(self, side: str, name: str) -> list[tuple[int, Optional[int]]]:
+        """Process number and counter of each process of a guest on one side."""
+        copies = self._inspectors[side].call("copies", name=name, **self._place)
+        return [(copy["pid"], copy["counter"]) for copy in copies]
 
     def pattern_whole(self, side: str, name: str) -> Optional[bool]:
         """Whether the pattern in a guest's memory is as the guest wrote it; None when its memory is not there."""

@@ -75,10 +75,12 @@ class Scripted:
         if call == "leftovers":
             assert fields == {"name": NAME}
             return self.left
-        assert call == "copies" and fields["names"] == [NAME] and fields["memory_mib"] == 16
+        if call == "digest":
+            return {"digest": None}
+        assert call == "copies" and fields["name"] == NAME and fields["memory_mib"] == 16
         if not self._courses or not self._there[0] <= since <= self._there[1]:
-            return {}
-        return {NAME: [{"pid": pid, "counter": course(since)} for pid, course in enumerate(self._courses)]}
+            return []
+        return [{"pid": pid, "counter": course(since)} for pid, course in enumerate(self._courses)]
 
     def close(self) -> None:
         pass
@@ -128,7 +130,7 @@ def test_guest_is_watched(
     seen: list[tuple[str, object]], seconds: tuple[float, float],
 ) -> None:
     started = time.monotonic()
-    copies = scripted(source, target).watch(NAME, "target", running)
+    copies = scripted(source, target).survival(NAME, "target", running, before=3).copies
     took = time.monotonic() - started
     assert moved(copies) == seen
     assert seconds[0] <= took < seconds[1] + 1
@@ -136,8 +138,9 @@ def test_guest_is_watched(
 
 
 def test_guest_can_be_watched_on_the_source(scripted: Callable[..., Witness]) -> None:
-    copies = scripted(Scripted(counting), Scripted(steady)).watch(NAME, "source", running=True)
-    assert moved(copies) == [("source", True), ("target", False)]
+    seen = scripted(Scripted(counting), Scripted(steady)).survival(NAME, "source", running=True, before=3)
+    assert moved(seen.copies) == [("source", True), ("target", False)]
+    assert seen.before == 3 and seen.after is not None and seen.after > 40, "where it must be, at the last look"
 
 
 def test_leftovers_say_where_they_are(scripted: Callable[..., Witness]) -> None:
@@ -180,9 +183,9 @@ def test_running_guest_is_seen_by_real_inspectors(start: Callable[..., GuestProc
     real.wait_until_counting("source", NAME, 5)
     first = real.counter("source", NAME)
     assert first is not None and first >= witness.COUNTING_FROM
-    copies = real.watch(NAME, "target", running=True)
-    assert moved(copies) == [("source", True), ("target", True)], "the same process, seen from both"
-    assert real.pattern_whole("target", NAME) is True
+    seen = real.survival(NAME, "target", running=True, before=first)
+    assert moved(seen.copies) == [("source", True), ("target", True)], "the same process, seen from both"
+    assert seen.before == first < (seen.after or 0) and seen.pattern is True
     assert real.leftovers(NAME) == [f"process {process.pid} {NAME} on the source", f"process {process.pid} {NAME} on the target"]
 
 
@@ -191,8 +194,9 @@ def test_guest_that_stands_still_is_seen_so(start: Callable[..., GuestProcess], 
     real.wait_until_counting("source", NAME, 5)
     process.halt()
     counter = real.counter("source", NAME)
-    copies = real.watch(NAME, "source", running=False)
-    assert [(copy.counter, copy.moved) for copy in copies] == [(counter, 0)] * 2
+    assert counter is not None
+    seen = real.survival(NAME, "source", running=False, before=counter)
+    assert [(copy.counter, copy.moved) for copy in seen.copies] == [(counter, 0)] * 2 and seen.after == counter
     assert real.counter("target", NAME) == counter
 
 
@@ -205,14 +209,15 @@ def test_memory_that_is_not_whole_is_seen(start: Callable[..., GuestProcess], re
 def test_guest_that_is_not_ready_has_nothing_to_read(start: Callable[..., GuestProcess], real: Witness) -> None:
     start(b"", ready=False)
     assert real.counter("source", NAME) is None and real.pattern_whole("source", NAME) is None
-    assert moved(real.watch(NAME, "source", running=False)) == [("source", None), ("target", None)]
+    seen = real.survival(NAME, "source", running=False, before=3)
+    assert moved(seen.copies) == [("source", None), ("target", None)] and seen.after is None and seen.pattern is None
     with pytest.raises(LabError, match=f"guest {NAME} on the source did not begin to count within 0 s; give it more time_limit"):
         real.wait_until_counting("source", NAME, 0.05)
 
 
 def test_guest_that_is_not_there_is_none(real: Witness) -> None:
     assert real.counter("target", NAME) is None and real.pattern_whole("target", NAME) is None
-    assert real.watch(NAME, "target", running=False) == () and real.leftovers(NAME) == []
+    assert real.survival(NAME, "target", running=False, before=3).copies == () and real.leftovers(NAME) == []
 
 
 # An inspector
@@ -230,28 +235,28 @@ def inspector() -> Iterator[InspectorProxy]:
 
 def test_inspector_starts_when_it_is_asked_and_is_kept(inspector: InspectorProxy) -> None:
     before = children()
-    assert inspector.call("guests", prefix=NAME) == []
+    assert inspector.call("leftovers", name=NAME) == []
     (started,) = children() - before
-    assert inspector.call("guests", prefix=NAME) == [] and children() - before == {started}
+    assert inspector.call("leftovers", name=NAME) == [] and children() - before == {started}
 
 
 def test_inspector_that_died_is_started_again(inspector: InspectorProxy) -> None:
-    inspector.call("guests", prefix=NAME)
+    inspector.call("leftovers", name=NAME)
     assert inspector._agent is not None
     inspector._agent.kill()
-    assert inspector.call("guests", prefix=NAME) == []
+    assert inspector.call("leftovers", name=NAME) == []
 
 
 def test_refusal_of_an_inspector_is_told_with_the_machine(inspector: InspectorProxy) -> None:
     with pytest.raises(LabError, match=r"^machine a-source: its QEMU processes could not be looked at: TypeError"):
-        inspector.call("status")
-    assert inspector.call("guests", prefix=NAME) == [], "it goes on"
+        inspector.call("copies")
+    assert inspector.call("leftovers", name=NAME) == [], "it goes on"
 
 
 def test_machine_that_is_gone_is_told() -> None:
     gone = InspectorProxy(Machine("a-target", ("sh", "-c", "echo no such container >&2; exit 125"), "python3"))
     with pytest.raises(LabError, match="no such container"):
-        gone.call("guests", prefix=NAME)
+        gone.call("leftovers", name=NAME)
     gone.close()
 
 
@@ -260,11 +265,11 @@ def test_inspector_is_shared_by_workers(inspector: InspectorProxy) -> None:
 
     def ask() -> None:
         for _ in range(20):
-            answers.append(inspector.call("status", name=NAME, memory_mib=16, status_offset=0)["found"])
+            answers.append(inspector.call("copies", name=NAME, memory_mib=16, status_offset=0))
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [False] * 120
+    assert answers == [[]] * 120

@@ -14,7 +14,7 @@ from ...cell.client import CLEAN_LIMIT, FAILURES, STUCK_LIMIT, ClientAgent
 from ...cell.witness import Witness
 from ...guest.config import GuestConfig
 from ...guest.domain_xml import domain_xml
-from ...judging.observation import Outcome, Sight, Survival
+from ...judging.observation import Outcome, Sight
 from ...model.case import Case, Method, State
 from ...model.errors import LabError
 from ...relay.relays import Relays
@@ -196,9 +196,8 @@ class CaseRunner:
         if seen.migrated.ok:
             seen.target_config = self._config(agent, name, limit) if target.persistent else "absent"
         if self._witness is not None and attempt.counter is not None and there.active:
-            copies = self._witness.watch(name, side, running=there.state == State.RUNNING.value)
-            after = self._witness.counter(side, name)
-            seen.survival = Survival(attempt.counter, after, self._witness.pattern_whole(side, name), copies)
+            running = there.state == State.RUNNING.value
+            seen.survival = self._witness.survival(name, side, running, before=attempt.counter)
         seen.source_after, seen.target_after = source, target
 
     def _look_again(self, attempt: Attempt, connection: ClientAgent) -> None:

@@ -164,7 +164,7 @@ def test_agent_that_died_between_cases_is_replaced(cell: Cell, connection: Clien
     assert connection.replaced == 1 and connection.call_seconds > before > 0, "time in calls is kept"
 
 
-@pytest.mark.parametrize("asked", ["wait_until_counting", "counter", "watch"])
+@pytest.mark.parametrize("asked", ["wait_until_counting", "counter", "survival"])
 @pytest.mark.parametrize("case", [NORMAL, TUNNELLED])
 def test_agent_that_died_between_the_calls_of_a_case_costs_it(
     cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch, case: Case, asked: str
@@ -178,7 +178,7 @@ def test_agent_that_died_between_the_calls_of_a_case_costs_it(
     answer = getattr(witness, asked)
     monkeypatch.setattr(witness, asked, kill)
     attempt = runner(cell, witness=witness).run(case, connection)
-    if asked == "watch":  # all had been asked of libvirt
+    if asked == "survival":  # all had been asked of libvirt
         assert verdict(attempt) == (Verdict.PASS, "")
     else:
         assert verdict(attempt) == (Verdict.ERROR, "the agent was ended by SIGKILL")
@@ -271,7 +271,7 @@ def test_guest_is_witnessed_before_and_after(cell: Cell, connection: ClientAgent
     name, running = f"mlab-noo-{case.number:03d}", case.scenario.state is State.RUNNING
     assert witness.asked == [
         ("wait", "source", name), ("counter", "source", name),
-        ("watch", "target", name, running), ("counter", "target", name), ("pattern", "target", name), ("leftovers", name),
+        ("survival", "target", name, running), ("leftovers", name),
     ]
     assert attempt.counter == 20
     assert attempt.seen.survival == Survival(20, 20, True, (Copy("target", 30, 3 if running else 0),))
@@ -330,9 +330,7 @@ def test_guest_is_witnessed_on_the_source_after_a_failed_migration(
 ) -> None:
     attempt = runner(cell, "/lab/refused", witness=witness).run(NORMAL, connection)
     name = f"mlab-noo-{NORMAL.number:03d}"
-    assert witness.asked[2:] == [
-        ("watch", "source", name, True), ("counter", "source", name), ("pattern", "source", name), ("leftovers", name),
-    ]
+    assert witness.asked[2:] == [("survival", "source", name, True), ("leftovers", name)]
     (failed,) = [check for check in judge(NORMAL, attempt.seen).checks if check.result == "fail"]
     assert failed.name == "migrated" and attempt.seen.survival
 
@@ -340,10 +338,10 @@ def test_guest_is_witnessed_on_the_source_after_a_failed_migration(
 def test_flag_paused_says_how_the_guest_must_arrive(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
     stopped = replace(NORMAL, flags=FlagSet("paused", ("paused",)))
     assert runner(cell, witness=witness).run(stopped, connection).seen.survival
-    assert witness.asked[2] == ("watch", "target", f"mlab-noo-{NORMAL.number:03d}", False), "on the target it must stand"
+    assert witness.asked[2] == ("survival", "target", f"mlab-noo-{NORMAL.number:03d}", False), "on the target it must stand"
     witness.asked.clear()
     runner(cell, "/lab/refused", witness=witness).run(stopped, connection)
-    assert witness.asked[2] == ("watch", "source", f"mlab-noo-{NORMAL.number:03d}", True), "where it stayed it must run"
+    assert witness.asked[2] == ("survival", "source", f"mlab-noo-{NORMAL.number:03d}", True), "where it stayed it must run"
 
 
 def test_leftovers_that_libvirt_does_not_know_of_are_told(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
@@ -551,4 +549,4 @@ def test_guest_that_libvirt_shows_running_is_watched_until_it_counts(
 
     monkeypatch.setattr(CaseRunner, "_look", arrived)
     runner(cell, witness=witness).run(TUNNELLED, connection)
-    assert [asked[-1] for asked in witness.asked if asked[0] == "watch"] == [True]
+    assert [asked[-1] for asked in witness.asked if asked[0] == "survival"] == [True]
