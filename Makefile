@@ -30,7 +30,7 @@ watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RES
 	@PYTHONPATH=module_utils python -m migration_lab.progress.watch --results '$(RESULTS)' --run '$(RUN)' || \
 		{ status=$$?; [ $$status = 130 ] || exit $$status; }
 
-test: lint $(VENV)/.browser ## Check the code, then run the unit and integration tests on real daemons
+test: lint $(VENV)/.browser ## Check the code, then run all tests, on real daemons; root
 	pytest
 
 lint: $(VENV)/.test ## Check the code: ruff, mypy, yamllint, ansible-lint, validate-modules
@@ -40,11 +40,11 @@ lint: $(VENV)/.test ## Check the code: ruff, mypy, yamllint, ansible-lint, valid
 	ansible-lint --offline
 	python tests/validate_modules.py
 
-unit: $(VENV)/.test ## Run the unit tests; no root, seconds
-	pytest tests/unit
+unit: $(VENV)/.test ## Run the unit tests; no root, less than a minute
+	pytest --numprocesses 2 tests/unit
 
-integration: $(VENV)/.test $(VENV)/.browser ## Run the integration tests on real daemons; root
-	pytest tests/integration
+integration: $(VENV)/.test $(VENV)/.browser ## Run the tests of playbooks, and the integration tests on real daemons; root
+	pytest tests/playbooks tests/integration
 
 bench: setup ## Measure speed and memory; prints JSON
 	$(BIN)/python bench/bench.py

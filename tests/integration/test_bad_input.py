@@ -10,29 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import INVENTORY, PLAYBOOK, ROOT, Lab
-from test_provision import catalogue
+
+from default_catalogue import PAIRS, RELEASES
+from lab import INVENTORY, PLAYBOOK, ROOT, Lab
 
 
-def changed_pair(**fields: str) -> dict[str, Any]:
-    """The pairs with one field of pair debian changed."""
-    pairs = catalogue()["pairs"]
-    pairs["debian"].update(fields)
-    return pairs
+def pairs(name: str, **fields: str) -> dict[str, Any]:
+    """A pair with fields changed, which replaces the lab's own."""
+    return {name: {**PAIRS[name], **fields}}
 
 
-def emulated(**fields: str) -> dict[str, Any]:
-    """The pairs with one field of pair emulated-v2 changed."""
-    pairs = catalogue()["pairs"]
-    pairs["emulated-v2"].update(fields)
-    return pairs
-
-
-def changed_release(**fields: Any) -> dict[str, Any]:
-    """The releases with one field of debian-12 changed."""
-    releases = catalogue()["releases"]
-    releases["debian-12"].update(fields)
-    return releases
+def releases(**fields: Any) -> dict[str, Any]:
+    """debian-12 with fields changed, which replaces the lab's own."""
+    return {"debian-12": {**RELEASES["debian-12"], **fields}}
 
 
 @pytest.mark.parametrize(
@@ -43,9 +33,9 @@ def changed_release(**fields: Any) -> dict[str, Any]:
         ({"profile": "nothing"}, "there is no profile 'nothing'"),
         ({"guest": "vax"}, "there is no guest 'vax'; the guests are aarch64, x86_64"),
         ({"cases": "p2p/*,post/*"}, "the case pattern 'post/*' matches none of the 96 cases"),
-        ({"own_pairs": changed_pair(new="debian-99")}, "pair 'debian': there is no release 'debian-99' (new)"),
-        ({"own_pairs": changed_pair(boundary="12.0.0")}, "boundary 12.0.0 is not above old (9.0.0) and at most new"),
-        ({"own_releases": changed_release(kind="rpm")}, "own_releases: debian-12, kind: 'rpm'"),
+        ({"own_pairs": pairs("debian", new="debian-99")}, "pair 'debian': there is no release 'debian-99' (new)"),
+        ({"own_pairs": pairs("debian", boundary="12.0.0")}, "boundary 12.0.0 is not above old (9.0.0) and at most new"),
+        ({"own_releases": releases(kind="rpm")}, "own_releases: debian-12, kind: 'rpm'"),
         ({"resume": True, "run": "never"}, "there is no run to resume"),
         ({"run": "../escape"}, "cannot be the name of a run"),
         ({"results_root": "/proc/version/results"}, "cannot be written"),
@@ -54,8 +44,9 @@ def changed_release(**fields: Any) -> dict[str, Any]:
         ({"workers": 0}, "workers is '0'; it must be auto, or a number"),
         ({"domain_prefix": ""}, "domain_prefix is ''"),
         ({"pair": "emulated-v2", "tap": False}, "pair 'emulated-v2' has a ceiling, which is the tap's work, and tap is false"),
-        ({"pair": "emulated-v2", "own_pairs": emulated(ceiling="0.9.0")}, "the tap knows no ceiling 0.9.0; it has 0.9.1"),
-        ({"pair": "emulated-v2", "own_pairs": emulated(old="debian-11", boundary="9.0.0")},
+        ({"pair": "emulated-v2", "own_pairs": pairs("emulated-v2", ceiling="0.9.0")},
+         "the tap knows no ceiling 0.9.0; it has 0.9.1"),
+        ({"pair": "emulated-v2", "own_pairs": pairs("emulated-v2", old="debian-11", boundary="9.0.0")},
          "a ceiling on a machine that is old anyway: release 'debian-11' has libvirt 7.0.0, below the boundary 9.0.0"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -130,7 +121,7 @@ def test_a_release_that_cannot_be_had_is_said_and_nothing_is_half_made(
     lab: Lab, fields: dict[str, str], sentence: str
 ) -> None:
     before = podman_state()
-    played = lab.play("provision", combination="ooo", own_releases=changed_release(**fields))
+    played = lab.play("provision", combination="ooo", own_releases=releases(**fields))
     assert played.status != 0
     assert sentence in played.message(), played.output
     assert "set another mirror in the catalogue" in played.message()

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Lab, cases_of, descendants, events_of, kill_all, machine, wait_for, wait_for_cases
 
+from lab import Lab, cases_of, descendants, events_of, kill_all, machine, wait_for, wait_for_cases
 from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.model.verdict import Verdict

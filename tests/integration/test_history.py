@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Lab, Played
 
+from lab import Lab, Played
 from synthetic_run import CASES, SyntheticRun, wrong_state
 
 SOME = CASES[:6]

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pseudo_terminal import PseudoTerminal, environment
 
+from pseudo_terminal import PseudoTerminal, environment
 from synthetic_run import CASES, ROOT, SyntheticRun
 
 PLAN = """\

@@ -9,7 +9,8 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import Lab, Played, cases_of, events_of
+
+from lab import Lab, Played, cases_of, events_of
 
 # More than a third of the cases of a combination, with every method, scenario and flag set among them.
 THIRD = "*/*/persist-dest,*/*-paused-dst/*"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from lab import ROOT
 
 
 def test_the_cell_scenario() -> None:

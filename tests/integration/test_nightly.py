@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Lab, kill_all, wait_for, wait_for_cases
-from test_provision import catalogue
 
+from default_catalogue import RELEASES
+from lab import Lab, kill_all, wait_for, wait_for_cases
 from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.releases.packages import STATUS, installed_packages
@@ -56,7 +56,7 @@ class Receiver:
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     made = Receiver()
-    thread = threading.Thread(target=made.server.serve_forever)
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
     thread.start()
     yield made
     made.server.shutdown()
@@ -96,7 +96,7 @@ def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def release() -> dict[str, Any]:
-    return {**catalogue()["releases"]["debian-12"], "mirror": "", "keyring": ""}
+    return {**RELEASES["debian-12"], "mirror": "", "keyring": ""}
 
 
 def settings(receiver: Receiver, **further: Any) -> dict[str, Any]:

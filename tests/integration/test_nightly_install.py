@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import PLAYBOOK, ROOT, Lab, Played
+
+from lab import PLAYBOOK, ROOT, Lab, Played
 
 SYSTEMD = Path("/run/systemd/system")
 

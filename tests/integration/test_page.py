@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser, chromium
-from conftest import ROOT
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from browser import Browser, chromium
+from lab import ROOT
 from migration_lab.model.combination import COMBINATIONS
 from migration_lab.report.page import page_text
 from migration_lab.report.report import make_report

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Lab, Played, cases_of, events_of
+
+from lab import ROOT, Lab, Played, cases_of, events_of
 
 # More than a third of the cases, with every method and scenario among them.
 CASES = "*/*/none,*/*-dst/persist-dest"

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
-import yaml
-from conftest import ROOT, Lab, machine
+from default_catalogue import RELEASES
+from lab import Lab, machine
 
 
 def images() -> dict[str, str]:
@@ -18,11 +17,6 @@ def images() -> dict[str, str]:
         role: subprocess.run([*command, machine(role)], capture_output=True, text=True, check=True).stdout.strip()
         for role in ("client", "source", "target")
     }
-
-
-def catalogue() -> dict[str, Any]:
-    """The lab's releases and pairs, which changed ones replace as the user's own."""
-    return {section: yaml.safe_load((ROOT / "scenarios" / f"{section}.yml").read_text()) for section in ("releases", "pairs")}
 
 
 def test_a_combination_is_provisioned_and_a_second_time_changes_nothing(lab: Lab) -> None:
@@ -61,9 +55,7 @@ def test_check_mode_changes_nothing(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_machine_of_another_version_than_asked_is_refused(lab: Lab) -> None:
-    releases = catalogue()["releases"]
-    releases["debian-12"]["libvirt"] = "9.1.0"
-    played = lab.play("provision", combination="noo", own_releases=releases)
+    played = lab.play("provision", combination="noo", own_releases={"debian-12": {**RELEASES["debian-12"], "libvirt": "9.1.0"}})
     assert played.status != 0
     assert "the source reports libvirt 9.0.0, release debian-12 should be 9.1.0" in played.message()
 

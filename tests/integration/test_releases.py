@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import INVENTORY, PLAYBOOK, ROOT, Lab, Played, machine
-from test_provision import catalogue
 
+from default_catalogue import RELEASES
+from lab import INVENTORY, PLAYBOOK, ROOT, Lab, Played, machine
 from migration_lab.cell import inspector
 from migration_lab.cell.agent_process import AgentProcess
 
@@ -29,14 +29,14 @@ TREE_FILES = ("sbin/libvirtd", "lib/libvirt.so.0.9000.0", "python/libvirt.py", "
 
 def provision(lab: Lab, release: dict[str, Any], **others: dict[str, Any]) -> Played:
     """Ask for machines that all run the release, as the old one of a pair with debian-13."""
-    releases = {**catalogue()["releases"], **others, "mine": release}
+    releases = {**others, "mine": release}
     pairs = {"mine": {"old": "mine", "new": "debian-13", "boundary": "11.3.0"}}
     return lab.play("provision", combination="ooo", pair="mine", own_releases=releases, own_pairs=pairs)
 
 
 def archive(**fields: Any) -> dict[str, Any]:
     """debian-12, as if today's apt did not trust its signature."""
-    return {**catalogue()["releases"]["debian-12"], "release_sha256": "0" * 64, **fields}
+    return {**RELEASES["debian-12"], "release_sha256": "0" * 64, **fields}
 
 
 def tree(path: Path, **fields: Any) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def archive_of(mirror: str, first: bytes = b"") -> Iterator[str]:
             """Keep quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -243,15 +243,14 @@ def test_a_tree_over_a_pinned_archive_runs_its_own_libvirt(lab: Lab, mirror: str
 
 def test_agent_and_inspector_run_on_debian_11_and_its_python_2(lab: Lab, tmp_path: Path) -> None:
     """The Python of the bindings of 2011. There is none for today's libvirt, so its agent gets the fake one."""
-    debian_11 = catalogue()["releases"]["debian-11"]
+    debian_11 = RELEASES["debian-11"]
     mine = {**debian_11, "packages": [*debian_11["packages"], "python2.7"]}
     pairs = {"mine": {"old": "mine", "new": "debian-12", "boundary": "9.0.0"}}
-    releases = {**catalogue()["releases"], "mine": mine}
-    played = lab.play("provision", combination="onn", pair="mine", own_releases=releases, own_pairs=pairs)
+    played = lab.play("provision", combination="onn", pair="mine", own_releases={"mine": mine}, own_pairs=pairs)
     try:
         assert played.status == 0, played.output
         assert "onn: client libvirt 7.0.0; source libvirt 9.0.0" in played.message()
-        fake = (ROOT / "tests" / "unit" / "fake_libvirt.py").read_bytes()
+        fake = (ROOT / "tests" / "fakes" / "fake_libvirt.py").read_bytes()
         inside("client", "mkdir -p /tmp/fake")
         into = ["podman", "exec", "-i", machine("client"), "sh", "-c", "cat >/tmp/fake/libvirt.py"]
         subprocess.run(into, input=fake, check=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from pseudo_terminal import PseudoTerminal, environment
 
+from lab import ROOT
+from pseudo_terminal import PseudoTerminal, environment
 from synthetic_run import CASES, SyntheticRun, wrong_state
 
 TWELVE = CASES[:12]

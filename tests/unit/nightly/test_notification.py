@@ -67,7 +67,7 @@ class Webhook:
                 """Says nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self.address = f"http://127.0.0.1:{self.server.server_port}/hooks/{TOKEN}"
 
     def __enter__(self) -> Webhook:
@@ -208,7 +208,7 @@ class Session(socketserver.StreamRequestHandler):
 @pytest.fixture
 def smtp() -> Iterator[Server]:
     with Server() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()

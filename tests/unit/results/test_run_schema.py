@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from migration_lab.model.combination import COMBINATIONS
 from migration_lab.planning.plan import start_run
 from migration_lab.report.run_json import run_text
 from migration_lab.results.run import read_run
@@ -67,26 +67,36 @@ def test_green_run(tmp_path: Path) -> None:
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every value in nested data; of lists the first entry only."""
-    entries = data.items() if isinstance(data, dict) else enumerate(data[:1]) if isinstance(data, list) else ()
+    """The path of every value in nested data."""
+    entries = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for key, value in entries:
         yield (*path, key)
         yield from places(value, (*path, key))
 
 
+def shortened(data: Any) -> Any:
+    """Nested data with the first entry of every list, and of the combinations one that ran and one that did not."""
+    if isinstance(data, dict):
+        return {key: shortened(value) for key, value in data.items() if key not in COMBINATIONS[2:]}
+    return [shortened(value) for value in data[:1]] if isinstance(data, list) else data
+
+
 def test_another_type_anywhere_is_refused(completed: dict[str, Any]) -> None:
-    found = [path for path in places(completed) if path[:2] != ("deviations", 0)]
-    assert len(found) > 200
+    data = shortened(completed)
+    assert errors(data) == []
+    found = [path for path in places(data) if path[:2] != ("deviations", 0)]
+    assert len(found) > 150
     accepted = []
     for path in found:
-        data = copy.deepcopy(completed)
         holder = data
         for key in path[:-1]:
             holder = holder[key]
-        holder[path[-1]] = [{}] if not isinstance(holder[path[-1]], list) else "text"
-        if not errors(data):
+        kept = holder[path[-1]]
+        holder[path[-1]] = [{}] if not isinstance(kept, list) else "text"
+        if VALIDATOR.is_valid(data):
             accepted.append(path)
-    assert accepted == []
+        holder[path[-1]] = kept
+    assert accepted == [] and errors(data) == []
 
 
 def test_a_field_more_or_less_is_refused(completed: dict[str, Any]) -> None:

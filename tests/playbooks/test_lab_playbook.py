@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,"]
 SETTINGS = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
