@@ -150,9 +150,10 @@ def bench_report(root: Path) -> dict[str, Any]:
 
 def bench_history(root: Path) -> dict[str, Any]:
     """100 synthetic runs of 768 cases: what a report costs with and without a history of the others, and what queries take."""
-    from migration_lab.history.file import HISTORY_FILE, read_history
+    from migration_lab.history.file import read_history
     from migration_lab.history.text import history_text
     from migration_lab.history.update import plan_update
+    from migration_lab.journal.files import HISTORY_FILE
     from migration_lab.report.report import make_report
     from synthetic_run import CASES, SyntheticRun, wrong_state
 

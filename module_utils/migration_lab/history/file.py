@@ -21,8 +21,6 @@ from .entry import RunRecord
 from .history import History
 from .schema import VERSION, fault, migrate, version
 
-HISTORY_FILE = "history.sqlite"
-
 # Seconds to wait for another writer; a run takes milliseconds to write.
 _PATIENCE = 30.0
 

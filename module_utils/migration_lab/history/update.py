@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from ..journal.files import HISTORY_FILE
 from ..model.errors import LabError
 from ..results.run import Run
 from ..results.run_folders import damage_said, journal_bytes, read_other_run, run_folders
 from ..results.wording import count
 from .entry import RunRecord, record_of
-from .file import HISTORY_FILE, aside, read_history, write_history
+from .file import aside, read_history, write_history
 from .history import History
 
 

@@ -17,6 +17,7 @@ from typing import Any, Optional, Union
 
 from ..model.errors import LabError
 from .case_result import HELD_DEATH, CaseResult
+from .files import journal_paths
 
 SCHEMA = 1
 
@@ -82,9 +83,11 @@ class Death:
 
 @dataclass
 class Record:
-    """A journal that was read: its header, its lines, and the final result of each case by case id.
+    """What was read of a journal, or of all journals of a combination: the final result of each case by case id, and the lines.
 
-    ``headers`` has one entry for each start of the run: the header, and those repeated at a resume.
+    ``headers`` has one entry for each start of a cell: the header, and those repeated at a resume. ``stretches`` are the times
+    from each header to the last line before the next one of its journal, in seconds since 1970. ``path`` is the journal's, or
+    the combination's folder.
     """
 
     path: Path
@@ -93,7 +96,28 @@ class Record:
     cases: dict[str, CaseResult] = field(default_factory=dict)
     attempts: list[CaseResult] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    stretches: list[tuple[float, float]] = field(default_factory=list)
     torn: bool = False
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The case ids that any start selected; those of the longest list first, which is in the profile's order."""
+        lists = sorted((header["selected"] for header in self.headers), key=len, reverse=True)
+        return tuple(dict.fromkeys(case for selected in lists for case in selected))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent running: pauses before a resume are left out, and time in which several cells ran counts once."""
+        total, reached = 0.0, 0.0
+        for start, end in sorted(self.stretches):
+            total += max(0.0, end - max(start, reached))
+            reached = max(reached, end)
+        return round(total, 3)
+
+    @property
+    def last(self) -> float:
+        """Time of the last line, seconds since 1970; 0 without any."""
+        return max((end for _, end in self.stretches), default=0.0)
 
     @property
     def unexplained_deaths(self) -> list[Death]:
@@ -139,6 +163,31 @@ def read_journal(path: Path) -> Record:
         else:
             _take(record, entry)
     return record
+
+
+def read_journals(folder: Path) -> Record:
+    """The merged record of a combination, from the journals of all cells that worked on it.
+
+    Of two final results of a case the earliest counts: what one cell had finished, another may have run again unknowingly.
+
+    :param folder: of the combination, ``results/<run>/<combination>``; without a journal in it the record is empty.
+    :raises LabError: as ``read_journal``.
+    """
+    merged = Record(folder)
+    for record in map(read_journal, journal_paths(folder)):
+        merged.headers += record.headers
+        merged.attempts += record.attempts
+        merged.events += record.events
+        merged.stretches += record.stretches
+        merged.torn |= record.torn
+    merged.headers.sort(key=lambda header: float(header["time"]))
+    merged.attempts.sort(key=lambda attempt: attempt.time)
+    merged.events.sort(key=lambda event: float(event["time"]))
+    merged.header = merged.headers[0] if merged.headers else None
+    for attempt in merged.attempts:
+        if attempt.final:
+            merged.cases.setdefault(attempt.case, attempt)
+    return merged
 
 
 # Marks a line that a killed run left torn and a resumed run went on after.
@@ -191,6 +240,12 @@ def read_line(path: Path, number: int, line: bytes) -> Optional[Union[CaseResult
 
 
 def _take(record: Record, entry: Union[CaseResult, dict[str, Any]]) -> None:
+    time = entry.time if isinstance(entry, CaseResult) else float(entry["time"])
+    if not isinstance(entry, CaseResult) and entry["type"] == "header":
+        record.stretches.append((time, time))
+    elif record.stretches:
+        start, end = record.stretches[-1]
+        record.stretches[-1] = start, max(end, time)
     if isinstance(entry, CaseResult):
         record.attempts.append(entry)
         if entry.final:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
+from ..journal.files import RUN_FILE
 from ..journal.whole_file import write_whole
 from ..model.errors import LabError
 from ..progress.follower import RunFollower
 from ..results.comparison import ChangeKind
-from ..results.run import NOT_OBTAINED, RUN_FILE
+from ..results.run import NOT_OBTAINED
 from ..results.wording import count
 
 NIGHT_FILE = "nightly.json"

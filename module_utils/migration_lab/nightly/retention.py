@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Sequence
 
+from ..journal.files import RUN_FILE
 from ..journal.journal import SCHEMA
 from ..model.errors import LabError
-from ..results.run import RUN_FILE
 from .night import CHANGES, NIGHT_FILE
 
 DAY = 86400.0  # seconds

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ..journal.journal import read_journal
+from ..journal.journal import read_journals
 from ..model.case import select_cases
 from ..model.combination import COMBINATIONS, check_combinations, classes, deal
 from ..model.digest import data_id, files_id
@@ -69,7 +69,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         raise LabError(f"there is a run '{run}' already in {folder}; go on with it with resume=true, or give another name")
     rest = combinations
     if earlier:
-        rest = [name for name in combinations if not _complete(folder / name / "journal.jsonl", [case.id for case in selected])]
+        rest = [name for name in combinations if not _complete(folder / name, [case.id for case in selected])]
     return {
         "run": run,
         "folder": str(folder),
@@ -194,8 +194,8 @@ def _check_values(given: Mapping[str, Any]) -> None:
         )
 
 
-def _complete(journal: Path, cases: list[str]) -> bool:
-    return journal.exists() and set(cases) <= set(read_journal(journal).cases)
+def _complete(folder: Path, cases: list[str]) -> bool:
+    return set(cases) <= set(read_journals(folder).cases)
 
 
 def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -16,11 +16,12 @@ from statistics import mean, median_low
 from typing import Any, Optional, Sequence, Union
 
 from ..journal.case_result import CaseResult
+from ..journal.files import JOURNAL_FILE, NOT_OBTAINED_FILE, RUN_FILE
 from ..journal.journal import read_line
 from ..model.combination import COMBINATIONS, check_combinations
 from ..model.errors import LabError
 from ..model.verdict import Verdict
-from ..results.run import JOURNAL_FILE, NOT_OBTAINED_FILE, RUN_FILE, read_run_file
+from ..results.run import read_run_file
 from ..results.wording import one_line
 
 # Seconds that the speed is taken over.

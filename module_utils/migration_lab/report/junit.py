@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any, Iterable, Optional
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from ..journal.case_result import CaseResult
+from ..journal.files import journal_path
 from ..judging.check import NOT_RUN
 from ..model.verdict import Verdict
 from ..results.failure import Kind
-from ..results.run import JOURNAL_FILE, CombinationResult, Run
+from ..results.run import CombinationResult, Run
 from ..results.wording import check_text, combination_text, migration_text, one_line, timestamp
 
 # The element that a verdict becomes; a verdict that is not here is a success.
@@ -104,7 +106,7 @@ def _details(line: CaseResult) -> Iterable[str]:
     if line.note:
         yield f"note: {line.note}"
     yield from (f"log: {log}" for log in line.logs)
-    yield f"journal: {JOURNAL_FILE}"
+    yield f"journal: {journal_path(Path(), line.cell)}"
 
 
 def _element(element: type, kind: str, message: Optional[str], lines: Iterable[str]) -> Any:

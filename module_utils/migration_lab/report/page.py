@@ -10,10 +10,11 @@ from typing import Mapping, Optional
 import jinja2
 
 from ..history.view import HistoryView
+from ..journal.files import RUN_FILE
 from ..model.errors import LabError
 from ..results.comparison import NOT_OBTAINED_TEXT, Comparison
 from ..results.machine_versions import machine_versions
-from ..results.run import NOT_OBTAINED, RUN_FILE, Run
+from ..results.run import NOT_OBTAINED, Run
 from ..results.seen_deviations import seen_deviations
 from ..results.wording import combination_text, count, duration_text, migration_text, one_line
 from .case_view import case_views

@@ -9,13 +9,13 @@ from typing import Optional
 
 from ..history.base_run import base_run
 from ..history.entry import record_of
-from ..history.file import HISTORY_FILE
 from ..history.update import HistoryUpdate, plan_update
 from ..history.view import history_view
+from ..journal.files import HISTORY_FILE, RUN_FILE
 from ..journal.whole_file import write_whole
 from ..model.errors import LabError
 from ..results.comparison import Comparison, compare
-from ..results.run import RUN_FILE, Run, read_run
+from ..results.run import Run, read_run
 from ..results.seen_deviations import SeenDeviation, seen_deviations
 from .chat import chat_line
 from .junit import junit_text

@@ -8,13 +8,15 @@ whatever keeps a combination from being green, and shows in none of the numbered
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Iterator, Optional
 
 from ..journal.case_result import CaseResult
+from ..journal.files import journal_path
 from ..judging.check import FAIL, PASS
 from ..model.case import ROLES
 from ..model.verdict import Verdict
-from ..results.run import JOURNAL_FILE, CombinationResult, Run
+from ..results.run import CombinationResult, Run
 from ..results.wording import check_text, combination_text, migration_text, one_line
 from ..suites.migration.checks import CANONICAL_CHECKS
 
@@ -91,7 +93,7 @@ def _diagnostics(check: Optional[dict[str, Any]], line: Optional[CaseResult], re
         if line.logs:
             yield "  logs:"
             yield from (f"    - {_quote(log)}" for log in line.logs)
-        yield f"  journal: {_quote(JOURNAL_FILE)}"
+        yield f"  journal: {_quote(journal_path(Path(), line.cell).name)}"
     else:
         yield f"  reason: {_quote(reason)}"
     yield "  ..."

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..journal.case_result import CaseResult
-from ..journal.journal import SCHEMA, Record, read_journal
+from ..journal.files import RUN_FILE, journal_path, journal_paths, not_obtained_paths
+from ..journal.journal import SCHEMA, Record, read_journals
 from ..judging.check import FAIL, PASS
 from ..model.combination import COMBINATIONS, check_combinations, classes
 from ..model.errors import LabError
@@ -19,10 +20,6 @@ from ..model.verdict import RED_VERDICTS, Verdict
 from ..suites.migration.checks import CANONICAL_CHECKS
 from .failure import Failure, Kind
 from .wording import count, emulated_text, one_line, timestamp, untried_text
-
-RUN_FILE = "run.json"
-JOURNAL_FILE = "journal.jsonl"
-NOT_OBTAINED_FILE = "not-obtained.json"
 
 # What the playbook writes into run.json when a run starts.
 RUN_FIELDS = ("run", "started", "user", "host", "revision", "pair", "profile", "guest", "combinations", "cases")
@@ -47,6 +44,11 @@ class CombinationResult:
     def number(self) -> int:
         """1 to 8."""
         return COMBINATIONS.index(self.name) + 1
+
+    @property
+    def journals(self) -> list[str]:
+        """Its journals, one for each cell that worked on it, relative to the run's folder."""
+        return [f"{self.name}/{path.name}" for path in journal_paths(self.record.path)] if self.record else []
 
     @property
     def obtained(self) -> bool:
@@ -91,31 +93,27 @@ class CombinationResult:
         """Seconds spent running, pauses before a resume left out; None when not obtained."""
         if self.record is None:
             return None
-        times = [*(attempt.time for attempt in self.record.attempts), *(event["time"] for event in self.record.events)]
-        starts: list[float] = [header["time"] for header in self.record.headers]
-        stretches = zip(starts, [*starts[1:], float("inf")])
-        return round(sum(max((t for t in times if start <= t < end), default=start) - start for start, end in stretches), 3)
+        return self.record.seconds
 
     @property
     def finished(self) -> Optional[float]:
         """Time of the journal's last line, seconds since 1970; None when not obtained."""
         if self.record is None:
             return None
-        return max(*(attempt.time for attempt in self.record.attempts), *(
-            line["time"] for line in self.record.headers + self.record.events
-        ), 0.0)
+        return self.record.last
 
     @cached_property
     def failures(self) -> list[Failure]:
         """Everything that keeps the combination from being green."""
         if self.record is None:
             return [Failure(Kind.COMBINATION_NOT_OBTAINED, self.name, self.reason)]
-        journal = f"{self.name}/{JOURNAL_FILE}"
+        journal = next(iter(self.journals), "")
         found = [
             Failure(
                 Kind.CASE, self.name, line.reason, case, line.verdict.value, line.failed,
                 migration=line.migration, rule=one_line(line.judged_by), note=line.note, protocol=line.protocol,
-                steps=list(line.steps), logs=[f"{self.name}/{log}" for log in line.logs], journal=journal,
+                steps=list(line.steps), logs=[f"{self.name}/{log}" for log in line.logs],
+                journal=str(journal_path(Path(self.name), line.cell)),
             )
             for case, line in self.results.items()
             if line.verdict in RED_VERDICTS
@@ -244,9 +242,9 @@ def read_run(folder: Path) -> Run:
     records = {name: _read_record(folder, name) for name in names}
     told = [record for record in records.values() if record]
     # A combination that was not obtained has no journal to say what its cases would have been; the others' were the same.
-    others = max((_selected(record) for record in told), key=len, default=())
+    others = max((record.selected for record in told), key=len, default=())
     return Run(folder, data, tuple(
-        CombinationResult(name, _selected(record) if record else others, record, _reason(folder, name, record))
+        CombinationResult(name, record.selected if record else others, record, _reason(folder, name, record))
         for name, record in records.items()
     ))
 
@@ -280,35 +278,29 @@ def _read_object(path: Path, advice: str) -> dict[str, Any]:
 
 
 def _read_record(folder: Path, name: str) -> Optional[Record]:
-    """The combination's journal; None when there is none, or it was cut off before its header was whole."""
-    path = folder / name / JOURNAL_FILE
-    if not path.exists():
+    """The combination's record; None when there is none, or it was interrupted before a header was whole."""
+    record = read_journals(folder / name)
+    if not record.selected:
         return None
-    record = read_journal(path)
-    if not record.headers or not _selected(record):
-        return None
-    written_for = record.headers[0]["combination"]
-    if written_for != name:
-        raise LabError(f"the journal {path} is of combination '{written_for}', not '{name}'; put it back into its own folder")
+    for header in record.headers:
+        if header["combination"] != name:
+            raise LabError(
+                f"a journal in {folder / name} is of combination '{header['combination']}', not '{name}'; "
+                "put it back into its own folder"
+            )
     return record
-
-
-def _selected(record: Record) -> tuple[str, ...]:
-    """The case ids that any start of the run selected; those of the longest list first, which is in the profile's order."""
-    lists = sorted((header["selected"] for header in record.headers), key=len, reverse=True)
-    return tuple(dict.fromkeys(case for selected in lists for case in selected))
 
 
 def _reason(folder: Path, name: str, record: Optional[Record]) -> str:
     """Why results of the combination are missing; empty when none is."""
-    if record and all(case in record.cases for case in _selected(record)):
+    if record and all(case in record.cases for case in record.selected):
         return ""
-    note = folder / name / NOT_OBTAINED_FILE
-    if note.exists():
-        return one_line(_read_object(note, "give it back the rights it had").get("reason") or f"{note} gives no reason")
+    notes = {note: _read_object(note, "give it back the rights it had") for note in not_obtained_paths(folder / name)}
+    if notes:
+        reasons = dict.fromkeys(one_line(data.get("reason") or f"{note} gives no reason") for note, data in notes.items())
+        return "; ".join(reasons)
     if record:
         return "the run was cut off before their final result; -e resume=true runs the rest"
-    if (folder / name / JOURNAL_FILE).exists():
-        return f"the journal {name}/{JOURNAL_FILE} has no header that selects a case: the run was cut off at its start"
-    return f"there is no journal {name}/{JOURNAL_FILE}: the combination was not run"
-
+    if journal_paths(folder / name):
+        return f"no journal in {name} has a header that selects a case: the run was cut off at its start"
+    return f"there is no journal in {name}: the combination was not run"

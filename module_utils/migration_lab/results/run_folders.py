@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional
 
+from ..journal.files import RUN_FILE, journal_paths, not_obtained_paths
 from ..model.errors import LabError
 from .comparison import compare
-from .run import JOURNAL_FILE, NOT_OBTAINED_FILE, RUN_FILE, Run, read_run, read_run_file
+from .run import Run, read_run, read_run_file
 
 # How many runs a sentence names.
 _NAMED = 5
@@ -89,7 +90,11 @@ def damage_said(folder: Path) -> Iterator[None]:
 
 def journal_bytes(folder: Path) -> int:
     """Size of what a run's results are made from, in bytes; a journal only grows, so another size means another content."""
-    return sum(path.stat().st_size for name in (JOURNAL_FILE, NOT_OBTAINED_FILE) for path in folder.glob(f"*/{name}"))
+    return sum(
+        path.stat().st_size
+        for combination in folder.iterdir()
+        for path in [*journal_paths(combination), *not_obtained_paths(combination)]
+    )
 
 
 def _started(folder: Path) -> Optional[str]:

@@ -210,7 +210,7 @@ def test_combination_without_a_journal_is_not_obtained(tmp_path: Path) -> None:
     ooo, noo, nnn = run.combinations
     assert ooo.green and not noo.obtained and not nnn.obtained
     assert noo.reason == "the mirror http://deb.debian.org cannot be reached"
-    assert nnn.reason == "there is no journal nnn/journal.jsonl: the combination was not run"
+    assert nnn.reason == "there is no journal in nnn: the combination was not run"
     assert noo.counts["not_obtained"] == 96 and noo.checks_total == 960, "known from the combination that was obtained"
     assert [failure.kind for failure in run.failures] == [Kind.COMBINATION_NOT_OBTAINED] * 2
     assert run.summary == "NOT green: 1 of 3 combinations, 96 of 288 cases, 960 of 2880 checks; 192 cases not obtained"
@@ -229,7 +229,7 @@ def test_journal_cut_off_before_its_header_is_not_obtained(one: SyntheticRun, co
     path.parent.mkdir()
     path.write_text(content)
     (failure,) = read_run(one.folder).failures
-    assert failure.kind is Kind.COMBINATION_NOT_OBTAINED and "no header" in failure.reason
+    assert failure.kind is Kind.COMBINATION_NOT_OBTAINED and "no journal in noo has a header" in failure.reason
 
 
 def test_journal_that_selects_no_case_is_not_obtained(one: SyntheticRun) -> None:
