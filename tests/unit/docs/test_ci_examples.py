@@ -80,3 +80,12 @@ def test_an_example_keeps_results_of_a_night_that_failed(path: Path) -> None:
     kept = [step for step in steps if "save" in step.get("uses", "") or "upload" in step.get("uses", "")]
     assert len(kept) == 2
     assert all(step["if"] == "always()" and step["with"]["path"] == "results" for step in kept)
+
+
+def test_the_commit_hooks_run_what_make_lint_runs_and_download_nothing() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    entries = [hook["entry"].rpartition(".venv/bin/")[2] for hook in repositories[0]["hooks"]]
+    assert [hook["language"] for hook in repositories[0]["hooks"]] == ["system"] * len(entries)
+    lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert lint and all(entry in lint[1] for entry in entries)
