@@ -10,12 +10,12 @@ module: migration_history
 short_description: Keep and show the history of the runs
 description:
   - >-
-    Brings C(history.sqlite) of a folder of runs up to date from their journals, and shows what a combination or a case came to
+    Brings C(history.sqlite) of a folder of runs up to date from their journals, and shows the results of a combination or a case
     in runs of the same pair, profile and guest.
   - >-
-    A verdict is flaky when it is another one than in the run before, though versions of libvirt and QEMU, releases, ledger and
+    A verdict is flaky when it differs from that of the run before, though versions of libvirt and QEMU, releases, ledger and
     settings were the same. The kernel does not count: it is the lab host's and changes under all machines at once.
-  - A history that cannot be trusted is set aside as C(history.sqlite.broken-<UTC time>) and made again, which is said.
+  - A history that cannot be trusted is set aside as C(history.sqlite.broken-<UTC time>) and made again, and reported.
 options:
   results_root:
     description:
@@ -36,7 +36,7 @@ options:
     default: ""
   rebuild:
     description:
-      - Read the journals of all runs again. A run that cannot be read is said and left out.
+      - Read the journals of all runs again. A run that cannot be read is reported and skipped.
       - What the history has of runs whose folders are gone stays; to lose that too, remove the file first.
     type: bool
     default: false

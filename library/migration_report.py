@@ -15,20 +15,20 @@ description:
     finished in) and C(junit.xml) (for Jenkins, GitLab and other CI servers). For the run it completes C(run.json), under its key
     C(results), and makes the page C(index.html) and C(matrix.svg), a picture of the matrix for a mail.
   - >-
-    Nothing else than the journals, C(run.json), the C(not-obtained.json) of combinations that could not be provisioned and the
-    daemons' logs that a journal names is looked at, of this run and of the one that it is compared with, so the results can be
-    made again at any time, also of a run that was cut off or is still going on.
+    It reads only the journals, C(run.json), the C(not-obtained.json) of combinations that could not be provisioned and the
+    daemons' logs that a journal names, of this run and of the one that it is compared with. So the results can be made again at
+    any time, also those of a run that was interrupted or is still in progress.
   - >-
-    With O(history) it keeps the history of all runs that are beside this one. Journals of other runs are read only where the
-    history lacks them, or they have gone on since. A history that cannot be trusted is set aside and made again. What cannot be
-    read is said in RV(text) and left out.
+    With O(history) it keeps the history of all runs in the same folder. Journals of other runs are read only where the history
+    lacks them or they have grown since. A history that cannot be trusted is set aside and made again. RV(text) reports what
+    cannot be read, and the history skips it.
   - >-
     A run is green when every combination that was asked for was obtained, every selected case has a final result, no verdict is
     V(fail), V(fixed) or V(error), and no daemon died without a case to explain it. A result that was not obtained is never shown
     as a success, in any of the files.
   - >-
-    A case that a recorded deviation explains, V(known), is C(TODO) in TAP and skipped in JUnit XML. One of which a recorded
-    deviation did not come, V(fixed), fails in both.
+    A case that a recorded deviation explains, V(known), is C(TODO) in TAP and skipped in JUnit XML. One whose recorded deviation
+    did not happen, V(fixed), fails in both.
   - Every output says when the old side of the pair is emulated, and when a release is used that nobody has run before.
 options:
   results:
@@ -45,7 +45,7 @@ options:
     required: true
   explain:
     description:
-      - Say in RV(text) of every case that is no pass which rule judged it, and what the tap saw of it.
+      - Print in RV(text), for every case that did not pass, the rule that judged it and what the relay saw.
     type: bool
     default: false
   base:
@@ -53,8 +53,8 @@ options:
       - The run to compare with, a name beside this one. What changed comes first in RV(text) and on the page.
       - >-
         V(last) is the last complete run that was started before this one with the same pair, profile, guest, combinations and
-        cases, or where none is complete the last one with any result; that there is none is said and is no failure. It needs
-        O(history).
+        cases, or where none is complete the last one with any result. If there is none, RV(text) says so; that is no failure. It
+        needs O(history).
       - Empty for no comparison.
     type: str
     default: ""
@@ -84,7 +84,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: The results of a run are made from its journals
+- name: Make the results of a run from its journals
   migration_report:
     results: results/2025-11-24T10-12-30
     templates: roles/report/templates
@@ -93,11 +93,11 @@ EXAMPLES = r"""
   delegate_to: localhost
   register: report
 
-- name: The results are shown
+- name: Print the results
   ansible.builtin.debug:
     msg: "{{ report.text }}"
 
-- name: The run is green
+- name: Require a green run
   ansible.builtin.assert:
     that: report.green
     fail_msg: "{{ report.summary }}"
@@ -187,7 +187,7 @@ text:
   description:
     - What changed (at most 40 changes), the table of combinations, what is not green (at most 40 entries) with where to look, and
       RV(summary).
-    - With O(explain), what judged each case that is no pass as well, all of them.
+    - With O(explain) also the rule that judged each case that did not pass.
   returned: success
   type: str
 counts:
@@ -220,7 +220,7 @@ deviations:
       type: dict
   sample: [{"id": "paused-guest-arrives-running", "known": {"ooo": 32, "noo": 32}, "fixed": {}}]
 combinations:
-  description: What each combination that was asked for came to, by its name.
+  description: The result of each combination that was asked for, by its name.
   returned: success
   type: dict
   contains:
@@ -309,7 +309,7 @@ failures:
       description: What judged the case, in a sentence.
       type: str
     note:
-      description: What is to be said of the case's attempts, such as that it failed beside others and alone too.
+      description: Remark on the case's attempts, such as that it failed concurrently with others and also alone.
       type: str
     protocol:
       description: The migration protocol that the case was seen to use, V(v2), V(v3) or V(v3-params); empty without a tap.

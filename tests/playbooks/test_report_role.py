@@ -90,7 +90,7 @@ def test_role_reports_and_is_idempotent(lab: SyntheticRun, tmp_path: Path) -> No
     assert second.status == 0
     assert "What judged each case" not in result["text"]
     rule = result["failures"][0]["rule"]
-    assert f"fail\n    {rule}\n" in second.result["text"].partition("What judged each case that is no pass:")[2]
+    assert f"fail\n    {rule}\n" in second.result["text"].partition("What judged each case that did not pass:")[2]
 
 
 def test_role_compares_and_keeps_the_history(lab: SyntheticRun, tmp_path: Path) -> None:

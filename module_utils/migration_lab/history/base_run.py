@@ -21,7 +21,7 @@ def base_run(run: Run, base: str, update: Optional[HistoryUpdate]) -> tuple[Opti
     :param base: name of a run beside this one, or ``last``: the last complete one that was started before this one with the
         same pair, profile, guest, combinations and cases; where none is complete, the last one that has any result.
     :param update: the history, which is needed for ``last``.
-    :returns: the run, None when there is no last one, and in a sentence each what is to be said of the choice.
+    :returns: the run, None when there is no last one, and remarks on the choice, a sentence each.
     :raises LabError: when the named run is not there, is this one, or cannot be read.
     """
     root = run.folder.parent

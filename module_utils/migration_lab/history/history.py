@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The history of runs: what is kept of each in a database, filled from the journals, with nothing in it that they do not say."""
+"""The history of runs: a database of what their journals say, and of nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class History:
         return found[0] if found else None
 
     def record(self, name: str) -> Optional[RunRecord]:
-        """What is kept of a run; None when it is not there, or not all of it is because an older version wrote it."""
+        """What the history has of a run; None when it has nothing, or only the part that an older version wrote."""
         columns = "id, name, started, green, pair, profile, guest, asked, journal_bytes"
         row = self.connection.execute(f"SELECT {columns} FROM runs WHERE name = ?", (name,)).fetchone()
         if row is None or row[-1] is None:
@@ -52,7 +52,7 @@ class History:
         return RunRecord(name, started, bool(green), pair, profile, guest, asked, size, combinations)
 
     def put(self, record: RunRecord) -> bool:
-        """Keep a run, in place of what was kept of it, in one transaction.
+        """Record a run, replacing what was recorded of it, in one transaction.
 
         :returns: whether anything was changed.
         """

@@ -21,7 +21,7 @@ RUNS_SHOWN = 100
 
 
 def history_text(history: History, run: str, of: str) -> str:
-    """The runs that are comparable with one, up to it, oldest first, with what a combination or a case came to in each.
+    """The runs that are comparable with one, up to it, oldest first, with the result of a combination or a case in each.
 
     :param run: name of a run; empty: the one that was started last.
     :param of: a combination (``noo``), or a case of it (``noo/p2p/transient-paused/none``).
@@ -62,7 +62,7 @@ def _record(history: History, run: str) -> RunRecord:
         raise LabError("there is no run in the history; run the matrix first, or set results_root")
     record = history.record(name)
     if record is None:
-        raise LabError(f"the history cannot tell of run '{name}'; name another one, or make its report first")
+        raise LabError(f"the history lacks run '{name}'; name another run, or make its report first")
     return record
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings the history up to the run folders: reads the journals of runs that it lacks or that have gone on since."""
+"""Brings the history up to the run folders: reads the journals of runs that it lacks or that have grown since."""
 
 from __future__ import annotations
 

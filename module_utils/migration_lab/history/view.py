@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What there is to see of earlier runs: verdicts of each case over comparable runs, and which of them are flaky."""
+"""A view of earlier runs: the verdicts of each case over comparable runs, and which cases are flaky."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RUNS_SHOWN = 30
 
 @dataclass(frozen=True)
 class Past:
-    """What a case came to in a run: ``verdict`` is ``not obtained`` where it was selected and has no result.
+    """A case's result in a run: ``verdict`` is ``not obtained`` where it was selected and has no result.
 
-    ``changed`` says that the verdict is another one than in the run before that has one, though nothing that a verdict can
-    come from was changed in between; that is what makes a case flaky.
+    ``changed``: the verdict differs from that of the previous run that has one, although nothing that could affect it changed.
+    That is what makes a case flaky.
     """
 
     run: str
@@ -52,7 +52,7 @@ class HistoryView:
     cases: dict[tuple[str, str], list[Past]]
 
     def case(self, combination: str, case: str) -> list[Past]:
-        """What the case came to in the runs that selected it, oldest first."""
+        """The results of the case in the runs that selected it, oldest first."""
         return self.cases.get((combination, case), [])
 
     @property
@@ -61,7 +61,7 @@ class HistoryView:
         return frozenset(key for key, past in self.cases.items() if any(entry.changed for entry in past))
 
     def changed_in(self, combination: str) -> dict[str, int]:
-        """By run, how many cases of a combination came to another verdict with nothing changed; runs without one left out."""
+        """By run, how many cases of a combination changed their verdict with nothing else changed; runs without one left out."""
         found: dict[str, int] = defaultdict(int)
         for (name, _), past in self.cases.items():
             for entry in past:
@@ -114,7 +114,7 @@ def _narrower(combination: str, case: str) -> tuple[str, list[Any]]:
 
 
 def _past(combination: str, seen: list[tuple[PastRun, str, str]]) -> list[Past]:
-    """A case's past, with the changes marked that nothing explains. A run that did not obtain the case says nothing of it."""
+    """A case's past, with the changes marked that nothing explains. A run that did not obtain the case is ignored."""
     obtained = [(run, verdict) for run, verdict, _ in seen if verdict != NOT_OBTAINED_TEXT]
     changed = {
         run.name

@@ -62,7 +62,7 @@ def page_text(
 
 
 def most_serious(counts: Mapping[str, int]) -> Mark:
-    """The mark that stands for a combination's cases: the worst that any of them came to.
+    """The mark that stands for a combination's cases: the worst result of any of them.
 
     :param counts: cases by verdict, as ``CombinationResult.counts`` has them.
     """

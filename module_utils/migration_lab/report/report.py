@@ -80,7 +80,7 @@ def make_report(
 
     :param folder: ``results/<run>/``.
     :param templates: the folder of the page's.
-    :param explain: whether the text says of every case that is no pass which rule judged it.
+    :param explain: whether the text has, for every case that did not pass, the rule that judged it.
     :param base: a run beside this one to compare with, or ``last``: the last comparable one before it; None or empty: none.
     :param history: the file of the history, ``history.sqlite`` beside the run; None: none is kept.
     :raises LabError: when run.json, a journal, the base, the history's file or a template cannot be used.

@@ -16,7 +16,7 @@ from ..results.wording import again_text, one_line, step_text
 # More than a screen or two helps nobody; the page has them all.
 FAILURES_SHOWN = 40
 
-# Verdicts that have a column even when no case came to them.
+# Verdicts that have a column even when no case has them.
 _ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)
 
 _LEFT, _RIGHT = "<", ">"
@@ -28,7 +28,7 @@ def terminal_text(
     """The results as text.
 
     :param page: the page that has all failures, named when not all are shown.
-    :param explain: whether to say of every case that is no pass which rule judged it.
+    :param explain: whether to print, for every case that did not pass, the rule that judged it.
     :param comparison: with an earlier run: it comes first.
     :param remarks: sentences on the comparison and the history.
     """
@@ -49,7 +49,7 @@ def terminal_text(
     if len(failures) > FAILURES_SHOWN:
         lines += ["", f"... and {len(failures) - FAILURES_SHOWN} more: see {page}"]
     if explain:
-        lines += ["", "What judged each case that is no pass:", *_explanations(run)]
+        lines += ["", "What judged each case that did not pass:", *_explanations(run)]
     again = next((failure for failure in failures if failure.kind is Kind.CASE), None)
     if again:
         lines += ["", f"One case again: {again_text(data, again.combination, again.case)}"]
@@ -103,7 +103,7 @@ def _failure_lines(failure: Failure, folder: Path) -> Iterator[str]:
 
 
 def _explanations(run: Run) -> Iterator[str]:
-    """Every case that is no pass, with the rule that judged it and what the tap saw of it."""
+    """Every case that did not pass, with the rule that judged it and what the relay saw of it."""
     none = True
     for combination in run.combinations:
         for case, line in combination.results.items():

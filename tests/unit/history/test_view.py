@@ -129,7 +129,7 @@ flaky: its verdict changed without a change of versions"""
         ("", "nox", "there is no combination 'nox'"),
         ("", "nnn", "no run of pair debian, profile canonical, guest x86_64 up to night-01 has selected nnn"),
         ("", "noo/p2p", "has selected noo/p2p; name a combination"),
-        ("never", "noo", "the history cannot tell of run 'never'"),
+        ("never", "noo", "the history lacks run 'never'"),
     ],
 )
 def test_history_of_nothing(run: str, of: str, words: str) -> None:

@@ -135,7 +135,7 @@ def deviating(tmp_path: Path) -> SyntheticRun:
     return lab
 
 
-def test_text_explains_every_case_that_is_no_pass_when_asked(deviating: SyntheticRun) -> None:
+def test_text_explains_every_case_that_did_not_pass_when_asked(deviating: SyntheticRun) -> None:
     plain = make_report(deviating.folder, TEMPLATES).text
     assert plain.splitlines()[1:3] == [
         "old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6",
@@ -145,7 +145,7 @@ def test_text_explains_every_case_that_is_no_pass_when_asked(deviating: Syntheti
     blocks = [block for block in text.split("\n\n") if block.startswith("What judged")]
     steps = "    client-target: prepare2, 0.210 s, ok\n    client-source: perform, no reply"
     assert blocks == [
-        "What judged each case that is no pass:\n"
+        "What judged each case that did not pass:\n"
         f"ooo {CASES[40].id}: fail\n    check target-state: expected running, got paused\n{steps}\n"
         f"ooo {CASES[48].id}: known\n    deviation {DEVIATION.id}: target-state got running\n{steps}\n"
         f"ooo {CASES[49].id}: fixed\n"
