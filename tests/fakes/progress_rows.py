@@ -8,7 +8,7 @@ from typing import Optional
 
 from migration_lab.model.combination import COMBINATIONS
 from migration_lab.model.verdict import Verdict
-from migration_lab.progress.follower import CombinationProgress, Phase, RunProgress
+from migration_lab.progress.run_progress import CombinationProgress, Phase, RunProgress
 
 NOW = 1_764_000_000.0
 

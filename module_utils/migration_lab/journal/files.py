@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 RUN_FILE = "run.json"
-PROGRESS_FILE = "progress.log"
 HISTORY_FILE = "history.sqlite"
 
 # In a combination's folder, as labs left them that had one cell for a combination.

@@ -13,7 +13,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Iterable, Optional, Union
 
 from ..model.errors import LabError
 from .case_result import HELD_DEATH, CaseResult
@@ -108,11 +108,7 @@ class Record:
     @property
     def seconds(self) -> float:
         """Wall time spent running: pauses before a resume are left out, and time in which several cells ran counts once."""
-        total, reached = 0.0, 0.0
-        for start, end in sorted(self.stretches):
-            total += max(0.0, end - max(start, reached))
-            reached = max(reached, end)
-        return round(total, 3)
+        return round(wall_seconds(self.stretches), 3)
 
     @property
     def last(self) -> float:
@@ -139,6 +135,15 @@ class Record:
         if untold:
             unexplained.append(Death("a daemon died, and the run was cut off before that was sorted out", untold))
         return unexplained
+
+
+def wall_seconds(stretches: Iterable[tuple[float, float]]) -> float:
+    """The time that stretches from start to end cover, overlaps counted once."""
+    total, reached = 0.0, 0.0
+    for start, end in sorted(stretches):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
 
 
 def read_journal(path: Path) -> Record:

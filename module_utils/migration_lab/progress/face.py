@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Callable, Mapping, Protocol, TextIO
 
-from .follower import RunProgress
 from .lines import Lines
+from .run_progress import RunProgress
 
 
 class Face(Protocol):

@@ -7,7 +7,7 @@ import time
 from typing import Callable, Optional
 
 from ..results.wording import count, duration_text
-from .follower import ENDED, QUIET, Phase, RunProgress
+from .run_progress import ENDED, QUIET, Phase, RunProgress
 
 INTERVAL = 5.0  # seconds between two lines
 

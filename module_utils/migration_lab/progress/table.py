@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ..model.verdict import Verdict
 from ..results.wording import duration_text
-from .follower import ENDED, QUIET, CombinationProgress, Phase, RunProgress
+from .run_progress import ENDED, QUIET, CombinationProgress, Phase, RunProgress
 
 VERDICT_STYLES = {
     Verdict.PASS: "green", Verdict.KNOWN: "cyan", Verdict.FAIL: "bold red", Verdict.FIXED: "bold yellow",

@@ -17,7 +17,8 @@ from typing import Optional, Sequence
 from ..model.errors import LabError
 from ..results.run_folders import named_run, run_of
 from .face import choose_face
-from .follower import RunFollower, RunProgress
+from .follower import RunFollower
+from .run_progress import RunProgress
 
 INTERVAL = 1.0  # seconds between two looks
 

@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from migration_lab.journal import journal as journal_module
+from migration_lab.journal.files import journal_path, not_obtained_path
+from migration_lab.journal.journal import Journal
+from migration_lab.model.case import Case
 from migration_lab.model.errors import LabError
 from migration_lab.model.verdict import Verdict
-from migration_lab.progress import follower as progress_module
-from migration_lab.progress.follower import CombinationProgress, Phase, RunFollower, RunProgress
+from migration_lab.progress import growing_journal as growing_module
+from migration_lab.progress.follower import RunFollower
+from migration_lab.progress.run_progress import CombinationProgress, Phase, RunProgress
 from synthetic_run import CASES, SyntheticRun, wrong_state
 
 TWELVE = CASES[:12]
@@ -99,7 +103,7 @@ def test_only_what_was_added_is_read(tmp_path: Path, clock: Clock, monkeypatch: 
         lines.append(number)
         return real(path, number, line)
 
-    monkeypatch.setattr(progress_module, "read_line", counted)
+    monkeypatch.setattr(growing_module, "read_line", counted)
     run.record(journal, TWELVE[0])
     run.record(journal, TWELVE[1])
     follower.look(clock.now)
@@ -315,3 +319,83 @@ def test_nothing_is_written(tmp_path: Path, clock: Clock) -> None:
     follower.look(clock.now)
     follower.look(clock.now)
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
+
+
+class Cells:
+    """A run whose combination noo two cells share, beside a finished ooo."""
+
+    def __init__(self, tmp_path: Path, clock: Clock) -> None:
+        self.run, self.clock = lab(tmp_path, "ooo", "noo"), clock
+        complete(self.run, "ooo", clock)
+        self.follower = RunFollower(self.run.folder)
+
+    def begin(self, cell: str, cases: list[Case]) -> Journal:
+        journal = Journal(journal_path(self.run.folder / "noo", cell))
+        journal.append("header", schema=1, combination="noo", selected=[case.id for case in cases])
+        return journal
+
+    def note(self, cell: str, reason: str) -> None:
+        note = not_obtained_path(self.run.folder / "noo", cell)
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(json.dumps({"reason": reason}))
+        os.utime(note, (self.clock.now, self.clock.now))
+
+    def finish(self, journal: Journal, cases: list[Case]) -> None:
+        for case in cases:
+            self.clock.passes(1)
+            self.run.record(journal, case)
+        journal.append("event", event="end", complete=True, seconds=1.0)
+
+    def look(self) -> CombinationProgress:
+        return of(self.follower.look(self.clock.now), "noo")
+
+
+@pytest.fixture
+def cells(tmp_path: Path, clock: Clock) -> Cells:
+    return Cells(tmp_path, clock)
+
+
+def test_a_combination_that_two_cells_share_is_their_sum(cells: Cells) -> None:
+    first, second = cells.begin("a", TWELVE[:6]), cells.begin("b", TWELVE[6:])
+    for one, other in zip(TWELVE[:6], TWELVE[6:]):
+        cells.clock.passes(2)
+        cells.run.record(first, one)
+        cells.run.record(second, other, wrong_state if other is TWELVE[6] else None)
+    seen = cells.look()
+    assert (seen.phase, seen.selected, seen.counts) == (Phase.DONE, 12, {Verdict.PASS: 11, Verdict.FAIL: 1})
+    assert (seen.seconds, seen.rate) == (12.0, 1.0), "time in which both ran counts once"
+
+
+def test_it_runs_as_long_as_one_of_its_cells_does(cells: Cells) -> None:
+    first, second = cells.begin("a", TWELVE[:4]), cells.begin("b", TWELVE[4:])
+    cells.finish(first, TWELVE[:4])
+    seen = cells.look()
+    assert (seen.phase, seen.selected, seen.done, seen.rate, seen.left) == (Phase.RUNNING, 12, 4, 1.0, 8.0)
+    cells.finish(second, TWELVE[4:])
+    assert cells.look().phase is Phase.DONE
+
+
+def test_a_share_that_failed_is_missing_though_the_other_is_complete(cells: Cells) -> None:
+    first, second = cells.begin("a", TWELVE[:6]), cells.begin("b", TWELVE[6:])
+    cells.run.record(second, TWELVE[6])
+    cells.clock.passes(1)
+    cells.note("b", "the daemon is gone")
+    assert cells.look().phase is Phase.RUNNING
+    cells.finish(first, TWELVE[:6])
+    seen = cells.look()
+    assert (seen.phase, seen.done, seen.reason) == (Phase.NOT_OBTAINED, 7, "the daemon is gone")
+    third = cells.begin("a", TWELVE[6:])
+    assert cells.look().phase is Phase.RUNNING, "the other cell takes the rest"
+    cells.finish(third, TWELVE[6:])
+    seen = cells.look()
+    assert (seen.phase, seen.done, seen.reason) == (Phase.DONE, 12, "")
+
+
+def test_a_share_that_never_began_is_missing_until_another_cell_takes_it(cells: Cells) -> None:
+    cells.note("b", "no disk left")
+    first = cells.begin("a", TWELVE[:6])
+    cells.finish(first, TWELVE[:6])
+    seen = cells.look()
+    assert (seen.phase, seen.reason) == (Phase.NOT_OBTAINED, "no disk left")
+    cells.finish(cells.begin("a", TWELVE[6:]), TWELVE[6:])
+    assert cells.look().phase is Phase.DONE

@@ -13,8 +13,9 @@ import pytest
 
 from migration_lab.progress import lines as lines_module
 from migration_lab.progress.face import choose_face, table_wanted
-from migration_lab.progress.follower import Phase, RunFollower
+from migration_lab.progress.follower import RunFollower
 from migration_lab.progress.lines import INTERVAL, Lines, progress_line
+from migration_lab.progress.run_progress import Phase
 from progress_rows import CALM, NOW, Stream, row, run_of
 from synthetic_run import CASES, SyntheticRun, lab_error, wrong_state
 

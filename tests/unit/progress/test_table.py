@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from migration_lab.model.verdict import Verdict
-from migration_lab.progress.follower import Phase, RunProgress
+from migration_lab.progress.run_progress import Phase, RunProgress
 from migration_lab.progress.table import LiveTable, progress_table
 from progress_rows import CALM, NOW, Stream, row, run_of
 
