@@ -15,7 +15,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # axe-core checks the page for accessibility.
 AXE := axe-core@4.14.1
 
-.PHONY: help setup matrix watch test lint unit integration bench screenshot destroy clean
+.PHONY: help setup matrix watch test lint unit integration bench screenshot settings destroy clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench: setup ## Measure speed and memory; prints JSON
 
 screenshot: $(VENV)/.test $(VENV)/.browser ## Make docs/images/matrix.png from the newest run; ARGS=results/<run> names another
 	PYTHONPATH=tests/integration $(BIN)/python docs/screenshot.py $(ARGS)
+
+settings: setup ## Make docs/settings.md from the roles' argument specs
+	$(BIN)/python docs/settings.py >docs/settings.md
 
 destroy: setup ## Remove the cell; with ARGS='-e images=true' the images as well
 	ansible-playbook playbooks/destroy.yml $(ARGS)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import yaml
@@ -12,11 +13,9 @@ from migration_lab.planning.catalogue import SECTIONS, load_catalogue
 from synthetic_run import ROOT
 
 SCENARIOS = ROOT / "scenarios"
-SETTINGS: dict[str, Any] = {
-    name: value
-    for name, value in yaml.safe_load((ROOT / "inventory/group_vars/all/catalogue.yml").read_text()).items()
-    if not name.startswith("own_")
-}
+DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/settings/defaults/main.yml").read_text())
+NAMED = re.findall(r": \$(\w+)$", "".join((SCENARIOS / f"{section}.yml").read_text() for section in SECTIONS), re.MULTILINE)
+SETTINGS = {name: DEFAULTS[name] for name in NAMED}
 NO_OWN: dict[str, Any] = {f"own_{section}": {} for section in SECTIONS}
 
 CATALOGUE = load_catalogue(SCENARIOS, SETTINGS, NO_OWN)

@@ -14,10 +14,7 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "docs" / "ci").glob("*.yml"))
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 SETTINGS = {
-    name
-    for pattern in ("inventory/group_vars/all/*.yml", "roles/*/defaults/main.yml")
-    for path in ROOT.glob(pattern)
-    for name in yaml.safe_load(path.read_text()) or ()
+    name for path in ROOT.glob("roles/*/defaults/main.yml") for name in yaml.safe_load(path.read_text()) or ()
 }
 
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each setting has one default, its description, and its line in docs/settings.md."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from default_catalogue import SETTINGS
+
+ROOT = Path(__file__).parents[3]
+ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/defaults/main.yml"))
+
+
+def options(role: str) -> dict[str, Any]:
+    """The options of all entry points of a role."""
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    return {name: option for spec in specs.values() for name, option in spec.get("options", {}).items()}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_of_a_role_are_those_that_its_argument_spec_gives(role: str) -> None:
+    defaults = yaml.safe_load((ROOT / "roles" / role / "defaults/main.yml").read_text())
+    documented = options(role)
+    given = {name: option["default"] for name, option in documented.items() if "default" in option}
+    assert set(given) <= set(defaults) <= set(documented)
+    # An expression is described in words.
+    assert [name for name in given if given[name] != defaults[name] and "{{" not in str(defaults[name])] == []
+
+
+def test_planner_gets_the_settings_that_the_catalogue_names() -> None:
+    (task,) = yaml.safe_load((ROOT / "playbooks/parts/make_plan.yml").read_text())
+    assert task["migration_plan"]["settings"] == {name: f"{{{{ {name} }}}}" for name in SETTINGS}
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("playbooks/parts/*.yml")], ids=lambda path: path.name)
+def test_every_play_has_the_settings(path: Path) -> None:
+    """An inventory has none of them. A play that only asserts that a combination is named needs none."""
+    for play in yaml.safe_load(path.read_text()):
+        if "hosts" in play and [list(task)[1] for task in play["tasks"]] != ["ansible.builtin.assert"]:
+            assert play.get("roles") == ["settings"], play["name"]
+
+
+def test_document_of_the_settings_is_what_the_argument_specs_say() -> None:
+    spec = importlib.util.spec_from_file_location("settings", ROOT / "docs/settings.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs/settings.md").read_text() == module.document(ROOT / "roles"), "run `make settings`"
