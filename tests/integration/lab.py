@@ -68,9 +68,10 @@ class Lab:
         return self.results / run / combination / "journal.jsonl"
 
 
-def machine(role: str) -> str:
-    """Name of a machine of the tests' cell."""
-    return f"mlab-{CELL}-{role}"
+def machine(role: str, combination: str) -> str:
+    """Name of the machine of the tests' cell that a combination uses."""
+    letter = combination[("client", "source", "target").index(role)]
+    return f"mlab-{CELL}-{role}-{'old' if letter == 'o' else 'new'}"
 
 
 def cases_of(journal: Path) -> list[dict[str, Any]]:

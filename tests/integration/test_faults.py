@@ -23,16 +23,16 @@ CASES = 16
 
 def daemon(role: str) -> int:
     """Process number of a machine's daemon on this host."""
-    pid = subprocess.check_output(["podman", "inspect", "--format", "{{.State.Pid}}", machine(role)], text=True)
+    pid = subprocess.check_output(["podman", "inspect", "--format", "{{.State.Pid}}", machine(role, "nnn")], text=True)
     for process in descendants(int(pid)):
         if Path(f"/proc/{process}/comm").read_text().strip() == "libvirtd":
             return process
-    raise AssertionError(f"no libvirtd in {machine(role)}")
+    raise AssertionError(f"no libvirtd in {machine(role, 'nnn')}")
 
 
 def agents() -> list[int]:
     """Process numbers of the agents in the tests' client machine, on this host."""
-    init = subprocess.check_output(["podman", "inspect", "--format", "{{.State.Pid}}", machine("client")], text=True)
+    init = subprocess.check_output(["podman", "inspect", "--format", "{{.State.Pid}}", machine("client", "nnn")], text=True)
     namespace = Path("/proc", init.strip(), "ns", "pid").readlink()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):

@@ -182,7 +182,7 @@ def test_nights_resume_an_interrupted_one_and_report_what_is_newer(image: str, r
     assert posted["packages"] == [package] and posted["green"] is True and "1 package newer" in posted["text"]
     assert json.loads((Path(posted["folder"]) / "nightly.json").read_text())["packages"] == [package]
     assert "s3cret-token" not in third.output
-    machine = podman("inspect", "--format", "{{.Image}}", "mlab-t-source")
+    machine = podman("inspect", "--format", "{{.Image}}", "mlab-t-source-new")
     assert machine == newer, "the machines are made of the new image"
 
     # And a night in which nothing is newer notifies nobody.

@@ -6,15 +6,17 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from default_catalogue import RELEASES
 from lab import Lab, machine
 
 
-def images() -> dict[str, str]:
-    """Image of each of the tests' machines, by role."""
+def images(combination: str = "noo") -> dict[str, str]:
+    """Image of each of the machines of a combination, by role."""
     command = ["podman", "inspect", "--format", "{{.ImageName}}"]
     return {
-        role: subprocess.run([*command, machine(role)], capture_output=True, text=True, check=True).stdout.strip()
+        role: subprocess.run([*command, machine(role, combination)], capture_output=True, text=True, check=True).stdout.strip()
         for role in ("client", "source", "target")
     }
 
@@ -31,16 +33,55 @@ def test_a_combination_is_provisioned_and_a_second_time_changes_nothing(lab: Lab
     assert second.changed() == 0, second.output
 
 
-def test_only_the_machine_that_differs_is_made_anew(lab: Lab) -> None:
-    def numbers() -> dict[str, str]:
+def test_another_combination_adds_the_machine_that_it_lacks(lab: Lab) -> None:
+    def numbers(combination: str) -> dict[str, str]:
         command = ["podman", "inspect", "--format", "{{.Id}}"]
-        return {role: subprocess.check_output([*command, machine(role)], text=True) for role in ("client", "source", "target")}
+        names = {role: machine(role, combination) for role in ("client", "source", "target")}
+        return {role: subprocess.check_output([*command, name], text=True) for role, name in names.items()}
 
+    assert lab.play("destroy").status == 0
     assert lab.play("provision", combination="noo").status == 0
-    before = numbers()
+    before = numbers("noo")
     assert lab.play("provision", combination="nno").status == 0
-    after = numbers()
-    assert [role for role in before if before[role] != after[role]] == ["source"]
+    assert numbers("noo") == before
+    assert [role for role, number in numbers("nno").items() if number != before[role]] == ["source"]
+
+
+def test_a_dead_daemon_is_started_and_a_dead_machine_too(lab: Lab) -> None:
+    assert lab.play("provision", combination="noo").status == 0
+    source, target = machine("source", "noo"), machine("target", "noo")
+    subprocess.run(["podman", "exec", source, "sh", "-c", "kill -9 $(/lab/machine status)"], check=True)
+    subprocess.run(["podman", "kill", target], check=True, capture_output=True)
+    repaired = lab.play("provision", combination="noo")
+    assert repaired.status == 0, repaired.output
+    assert f"the daemon of {source} was dead and has been started" in repaired.message()
+    assert "noo: client libvirt 11.3.0; source libvirt 9.0.0" in repaired.message()
+
+
+def test_a_machine_whose_daemon_cannot_be_started_is_recreated(lab: Lab) -> None:
+    assert lab.play("provision", combination="noo").status == 0
+    source = machine("source", "noo")
+    subprocess.run(["podman", "exec", source, "sh", "-c", "kill -9 $(/lab/machine status); rm /usr/sbin/libvirtd"], check=True)
+    repaired = lab.play("provision", combination="noo")
+    assert repaired.status == 0, repaired.output
+    assert f"recreating {source}: machine {source}: " in repaired.message()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"cell_subnet": "banana"}, "cell_subnet is 'banana' ("),
+        ({"cell_subnet": "10.211.55.0/16"}, "cell_subnet is '10.211.55.0/16' ("),
+        ({"machine_provider": "ssh"}, "machine_provider is 'ssh'; the lab knows 'container'."),
+    ],
+)
+def test_settings_of_a_cell_are_refused_before_anything_is_changed(lab: Lab, settings: dict[str, str], sentence: str) -> None:
+    assert lab.play("provision", combination="noo").status == 0
+    refused = lab.play("provision", combination="noo", **settings)
+    assert refused.status != 0 and sentence in refused.message(), refused.output
+    assert refused.changed() == 0
+    unchanged = lab.play("provision", combination="noo")
+    assert unchanged.status == 0 and unchanged.changed() == 0, unchanged.output
 
 
 def test_check_mode_changes_nothing(lab: Lab, tmp_path: Path) -> None:
@@ -68,7 +109,7 @@ def test_a_machine_type_that_a_qemu_does_not_know_is_refused(lab: Lab) -> None:
 
 def test_the_machines_reach_nothing_but_each_other(lab: Lab) -> None:
     assert lab.play("provision", combination="noo").status == 0
-    routes = subprocess.check_output(["podman", "exec", machine("source"), "cat", "/proc/net/route"], text=True)
+    routes = subprocess.check_output(["podman", "exec", machine("source", "noo"), "cat", "/proc/net/route"], text=True)
     destinations = [line.split()[1] for line in routes.splitlines()[1:]]
     assert "00000000" not in destinations, "the internal network must have no default route"
 
@@ -77,5 +118,5 @@ def test_a_cell_is_destroyed_and_a_second_time_changes_nothing(lab: Lab) -> None
     assert lab.play("provision", combination="noo").status == 0
     assert lab.play("destroy").changed() > 0
     names = subprocess.check_output(["podman", "ps", "--all", "--format", "{{.Names}}"], text=True).split()
-    assert not {machine(role) for role in ("client", "source", "target")} & set(names)
+    assert not [name for name in names if name.startswith("mlab-t-")]
     assert lab.play("destroy").changed() == 0

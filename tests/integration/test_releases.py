@@ -186,9 +186,9 @@ def archive_of(mirror: str, first: bytes = b"") -> Iterator[str]:
         server.server_close()
 
 
-def inside(role: str, command: str) -> str:
+def inside(role: str, command: str, combination: str = "ooo") -> str:
     """What a shell command prints on a machine of the tests' cell."""
-    return subprocess.check_output(["podman", "exec", machine(role), "sh", "-c", command], text=True).strip()
+    return subprocess.check_output(["podman", "exec", machine(role, combination), "sh", "-c", command], text=True).strip()
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,8 @@ def test_a_tree_over_a_pinned_archive_runs_its_own_libvirt(lab: Lab, mirror: str
         cp -a /usr/lib/*-linux-gnu/libvirt/connection-driver {moved}/lib/libvirt/
         cp /usr/lib/python3/dist-packages/libvirt*.py /usr/lib/python3/dist-packages/libvirtmod*.so {moved}/python/""")
     path = tmp_path / "tree.tar.gz"
-    path.write_bytes(subprocess.check_output(["podman", "exec", machine("source"), "tar", "-C", "/tmp/tree", "-czf", "-", "opt"]))
+    packed = subprocess.check_output(["podman", "exec", machine("source", "ooo"), "tar", "-C", "/tmp/tree", "-czf", "-", "opt"])
+    path.write_bytes(packed)
     with archive_of(mirror) as address:
         file = tmp_path / "Release"
         subprocess.run(
@@ -252,9 +253,9 @@ def test_agent_and_inspector_run_on_debian_11_and_its_python_2(lab: Lab, tmp_pat
         assert "onn: client libvirt 7.0.0; source libvirt 9.0.0" in played.message()
         fake = (ROOT / "tests" / "fakes" / "fake_libvirt.py").read_bytes()
         inside("client", "mkdir -p /tmp/fake")
-        into = ["podman", "exec", "-i", machine("client"), "sh", "-c", "cat >/tmp/fake/libvirt.py"]
+        into = ["podman", "exec", "-i", machine("client", "onn"), "sh", "-c", "cat >/tmp/fake/libvirt.py"]
         subprocess.run(into, input=fake, check=True)
-        prefix = ["podman", "exec", "-i", machine("client"), "env", "PYTHONPATH=/tmp/fake"]
+        prefix = ["podman", "exec", "-i", machine("client", "onn"), "env", "PYTHONPATH=/tmp/fake"]
         agent = AgentProcess(prefix, "python2.7")
         assert agent.call("hello", 10)["python"].startswith("2.7.")
         xml = "<domain><name>mlab-1</name></domain>"

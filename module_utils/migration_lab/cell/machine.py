@@ -26,6 +26,7 @@ _MACHINE_ARGUMENT = {
         "namespace": {"type": "list", "elements": "str"},
     },
 }
+MACHINES_ARGUMENT = {**_MACHINE_ARGUMENT, "type": "list", "elements": "dict"}
 CELL_ARGUMENT = {"type": "dict", "required": True, "options": dict.fromkeys(ROLES, _MACHINE_ARGUMENT)}
 
 # A digest of dpkg's list, on machines that have one: libvirt's own number is the same in all packages of one release.
@@ -110,6 +111,16 @@ class Machine:
         if not text:
             raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
         return int(text)
+
+    def repair_daemon(self) -> bool:
+        """Start the daemon where it is dead, once the machine itself has started; returns whether it was dead.
+
+        :raises LabError: when the machine does not run, or the daemon does not come up.
+        """
+        text = self.run(*self.daemon, "repair", timeout=60).strip()
+        if text and self.daemon_process() is None:
+            raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
+        return bool(text)
 
     def crash_since(self, seconds: float) -> str:
         """What the machine's kernel has logged of daemons that crashed in the last so many seconds: address, library, offset.

@@ -9,6 +9,9 @@ from ..model.digest import data_id
 from ..model.errors import LabError
 from ..model.version import parse_version
 
+# Where a machine has the files that the role machine_files wrote for its release.
+FILES = "/lab"
+
 # The fields of a recipe that an image is built from. A tree is told by its checksum, wherever it is.
 RECIPE = (
     "kind", "suite", "mirror", "keyring", "packages", "architecture", "release_sha256", "sha256", "prefix", "binding",
@@ -42,7 +45,7 @@ def resolve_release(name: str, releases: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join(sorted(entry for entry, data in releases.items() if data["kind"] != "tree"))
         said = "there is no such release" if base is None else "that is a tree itself"
         raise LabError(f"release '{name}': base is '{release['base']}', {said}; lay the tree over one of {known or 'none'}")
-    recipe = {**base, **release, "python": "/lab/python", "interpreter": release.get("python", base["python"])}
+    recipe = {**base, **release, "python": f"{FILES}/python", "interpreter": release.get("python", base["python"])}
     recipe["packages"] = [*base["packages"], *(package for package in release["packages"] if package not in base["packages"])]
     recipe["adapt_emulators"] = (
         parse_version(recipe["libvirt"]) < COMMAND_LINE_PROBED and parse_version(recipe["qemu"]) >= OUTPUT_CHANGED

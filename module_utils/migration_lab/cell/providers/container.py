@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines that are containers on a lab host: what podman has to run, and how the lab's modules reach it.
+
+A cell has a machine for each role and class that its combinations need, up to six. All of them run all the time, so that going
+to the next combination is a choice of three.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Mapping, Sequence
+
+from ...guest.kernel import build
+from ...model.case import ROLES
+from ...model.combination import classes
+from ...releases.recipe import FILES
+
+IMAGES = "localhost/migration-lab/"
+DAEMON_LOG = "/var/log/libvirt/libvirtd.log"
+
+# Last part of the addresses: 21 is the old client, 33 the new target.
+_TENS = {"old": 20, "new": 30}
+
+_PRIVATE = [ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+
+
+def problem(subnet: str, provider: str) -> str:
+    """What is wrong with a cell's settings; empty when its subnet is a /24 of private space and its provider is known."""
+    if provider != "container":
+        return f"machine_provider is '{provider}'; the lab knows 'container'"
+    try:
+        network = ipaddress.IPv4Network(subnet)
+    except ValueError as error:
+        return f"cell_subnet is '{subnet}' ({error}); give a private /24 such as 10.211.55.0/24"
+    if network.prefixlen != 24 or not any(network.subnet_of(space) for space in _PRIVATE):
+        return f"cell_subnet is '{subnet}'; give a private /24 such as 10.211.55.0/24"
+    return ""
+
+
+def image(release: Mapping[str, Any]) -> str:
+    """Name of a release's image."""
+    return f"{IMAGES}{release['name']}:{release['id']}"
+
+
+def images(names: Sequence[str]) -> list[str]:
+    """Those of the names of images that are the lab's."""
+    return [name for name in names if name.startswith(IMAGES)]
+
+
+def file(name: str) -> str:
+    """Path of one of the files that the role machine_files wrote, on a machine."""
+    return f"{FILES}/{name}"
+
+
+def kernel(arch: str) -> str:
+    """Path of the guest's kernel on source and target."""
+    return file(build(arch).file_name)
+
+
+def emulator(release: Mapping[str, Any], arch: str, abilities: Mapping[str, Any], state: str, files: str) -> list[str]:
+    """Command that starts a release's QEMU for guests of an architecture in a container of its own, without QEMU's arguments.
+
+    :param abilities: the lab host's, as the module ``lab_host_info`` returns them.
+    :param state: the lab's folder on the lab host.
+    :param files: digest that names the folder of the machine files.
+    """
+    command = ["podman", "--runtime", abilities["runtime"], "run", "--rm", "-i", "--network", "none", "--device", "/dev/kvm"]
+    command += ["--init", "--init-path", abilities["init"]]
+    command += [f"--ulimit={limit}" for limit in _ulimits(abilities)]
+    return [*command, f"--volume={_files(release, state, files)}", image(release), release["emulators"][arch]]
+
+
+def cell(
+    combinations: Sequence[str], name: str, subnet: str, releases: Mapping[str, Mapping[str, Any]],
+    abilities: Mapping[str, Any], state: str, files: str,
+) -> dict[str, Any]:
+    """What a cell consists of, as Ansible's modules take it.
+
+    :param combinations: those that the cell carries.
+    :param name: the cell's name in the inventory.
+    :param subnet: its network, a /24.
+    :param releases: by class, old and new, the release of the machines.
+    :param abilities: the lab host's, as the module ``lab_host_info`` returns them.
+    :param state: the lab's folder on the lab host.
+    :param files: digest that names the folder of the machine files.
+    :returns: ``network`` and ``containers`` as the podman collection takes them, ``machines`` by combination and role, and
+        ``daemons``, the machines that have one.
+    """
+    network = f"mlab-{name}"
+    wanted = {(role, kind) for combination in combinations for role, kind in classes(combination).items()}
+    every = [(role, kind) for kind in _TENS for role in ROLES]
+    order = [one for one in every if one in wanted]
+    names = {one: f"{network}-{'-'.join(one)}" for one in every}
+    addresses = {one: _address(subnet, *one) for one in every}
+    # All six, so that a container need not be recreated when another one joins.
+    hosts = {names[one]: addresses[one] for one in every}
+    machines = {one: _machine(names[one], addresses[one], one[0], releases[one[1]]) for one in order}
+    return {
+        "network": network,
+        "containers": [
+            {
+                **_container(names[one], one[0], addresses[one], releases[one[1]], abilities),
+                "network": [network],
+                "etc_hosts": hosts,
+                "volumes": [
+                    _files(releases[one[1]], state, files), f"{state}/cache/{releases[one[1]]['id']}:/var/cache/libvirt",
+                ],
+                "label": {"migration-lab.cell": name, "migration-lab.role": one[0]},
+            }
+            for one in order
+        ],
+        "machines": {
+            combination: {role: machines[role, kind] for role, kind in classes(combination).items()}
+            for combination in combinations
+        },
+        "daemons": [machines[one] for one in order if one[0] != "client"],
+    }
+
+
+def _address(subnet: str, role: str, kind: str) -> str:
+    return str(ipaddress.IPv4Network(subnet)[_TENS[kind] + ROLES.index(role) + 1])
+
+
+def _machine(name: str, address: str, role: str, release: Mapping[str, Any]) -> dict[str, Any]:
+    """A machine as ``cell.machine.Machine`` takes it."""
+    machine = {
+        "name": name,
+        "exec": ["podman", "exec", "-i", name],
+        "python": release["python"],
+        "address": address,
+        "namespace": ["podman", "inspect", "--format", "{{.NetworkSettings.SandboxKey}}", name],
+    }
+    if role != "client":
+        machine.update(uri=f"qemu+tcp://{name}/system", daemon=[file("machine")], log=DAEMON_LOG)
+    return machine
+
+
+def _container(
+    name: str, role: str, address: str, release: Mapping[str, Any], abilities: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "hostname": name,
+        "image": image(release),
+        # An image that was built again has the name of the one before it.
+        "image_strict": True,
+        "state": "started",
+        "command": [file("machine"), "run", "library" if role == "client" else "daemon"],
+        "cmd_args": ["--runtime", abilities["runtime"]],
+        "init": True,
+        "init_path": abilities["init"],
+        "privileged": True,
+        "ip": address,
+        # Follows from the address: the other machines, which remember it for half a minute and longer, find a machine that was
+        # recreated at once.
+        "mac_address": "02:00:" + ":".join(f"{int(part):02x}" for part in address.split(".")),
+        "ulimits": _ulimits(abilities),
+    }
+
+
+def _ulimits(abilities: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={abilities['ulimits'][name]}:{abilities['ulimits'][name]}" for name in ("nofile", "nproc")]
+
+
+def _files(release: Mapping[str, Any], state: str, files: str) -> str:
+    return f"{state}/files/{files}/{release['name']}:{FILES}:ro"

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lab's machines are made of, for playbooks and roles: the functions of a machine provider as filters."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+# Modules get the lab's package from Ansible; a filter has to find it itself.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
+
+from migration_lab.cell.providers import container
+
+
+class FilterModule:
+    """The filters' names."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """By name the function behind it."""
+        return {
+            "lab_cell": container.cell,
+            "lab_emulator": container.emulator,
+            "lab_file": container.file,
+            "lab_image": container.image,
+            "lab_images": container.images,
+            "lab_kernel": container.kernel,
+            "lab_cell_problem": container.problem,
+        }

@@ -1,0 +1,84 @@
+"""Containers as machines: which a cell has, and what podman and the modules are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from migration_lab.cell.machine import Machine
+from migration_lab.cell.providers import container
+from migration_lab.model.combination import COMBINATIONS
+
+COMMON = {"python": "/usr/bin/python3", "emulators": {"x86_64": "/usr/bin/qemu"}}
+RELEASES: dict[str, dict[str, Any]] = {
+    "old": {"name": "debian-12", "id": "debian-12-0", **COMMON}, "new": {"name": "debian-13", "id": "debian-13-1", **COMMON},
+}
+ABILITIES = {"runtime": "runc", "init": "/usr/bin/catatonit", "ulimits": {"nofile": 1024, "nproc": 512}}
+
+
+def cell(*combinations: str) -> dict[str, Any]:
+    return container.cell(combinations, "a", "10.1.2.0/24", RELEASES, ABILITIES, "/state", "0123")
+
+
+def test_a_combination_needs_three_machines_and_all_need_six() -> None:
+    assert [one["name"] for one in cell("noo")["containers"]] == ["mlab-a-source-old", "mlab-a-target-old", "mlab-a-client-new"]
+    assert len(cell(*COMBINATIONS)["containers"]) == 6
+    assert len({one["ip"] for one in cell(*COMBINATIONS)["containers"]}) == 6
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_a_combination_uses_the_machines_of_its_classes(combination: str) -> None:
+    everything = cell(*COMBINATIONS)
+    containers = {one["name"]: one for one in everything["containers"]}
+    for letter, (role, data) in zip(combination, everything["machines"][combination].items()):
+        machine = Machine.from_data(data)
+        kind = {"o": "old", "n": "new"}[letter]
+        assert containers[machine.name]["image"] == container.image(RELEASES[kind])
+        assert containers[machine.name]["ip"] == machine.address
+        assert containers[machine.name]["command"][-1] == ("library" if role == "client" else "daemon")
+        assert bool(machine.daemon) == bool(machine.uri) == (role != "client")
+    assert [one["name"] for one in everything["daemons"]] == [
+        "mlab-a-source-old", "mlab-a-target-old", "mlab-a-source-new", "mlab-a-target-new",
+    ]
+
+
+def test_every_machine_knows_the_others_and_has_the_files_of_its_release() -> None:
+    for one in cell("ooo", "nnn")["containers"]:
+        assert len(one["etc_hosts"]) == 6 and one["etc_hosts"][one["name"]] == one["ip"]
+        name = "debian-12" if one["name"].endswith("-old") else "debian-13"
+        assert one["volumes"][0] == f"/state/files/0123/{name}:/lab:ro"
+        assert one["ulimits"] == ["nofile=1024:1024", "nproc=512:512"]
+        assert one["cmd_args"] == ["--runtime", "runc"]
+    assert cell("ooo")["containers"][0]["mac_address"] == "02:00:0a:01:02:15"
+
+
+def test_a_machine_does_not_depend_on_which_others_there_are() -> None:
+    every = cell(*COMBINATIONS)["containers"]
+    assert all(one in every for one in cell("noo")["containers"])
+
+
+def test_an_emulator_starts_in_a_container_of_its_release() -> None:
+    command = container.emulator(RELEASES["old"], "x86_64", ABILITIES, "/state", "0123")
+    assert command[:3] == ["podman", "--runtime", "runc"] and "/dev/kvm" in command
+    assert command[-3:] == ["--volume=/state/files/0123/debian-12:/lab:ro", container.image(RELEASES["old"]), "/usr/bin/qemu"]
+
+
+@pytest.mark.parametrize("subnet", ["10.211.55.0/24", "172.31.0.0/24", "192.168.7.0/24"])
+def test_a_private_24_is_a_subnet(subnet: str) -> None:
+    assert container.problem(subnet, "container") == ""
+
+
+@pytest.mark.parametrize("subnet", ["banana", "", "10.211.55.1/24", "10.211.0.0/16", "8.8.8.0/24", "172.32.0.0/24", "fd00::/24"])
+def test_other_subnets_are_refused_with_an_example(subnet: str) -> None:
+    problem = container.problem(subnet, "container")
+    assert problem.startswith(f"cell_subnet is '{subnet}'") and problem.endswith("give a private /24 such as 10.211.55.0/24")
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    assert container.problem("10.211.55.0/24", "ssh") == "machine_provider is 'ssh'; the lab knows 'container'"
+
+
+def test_only_the_labs_images_are_the_labs() -> None:
+    mine = container.image(RELEASES["new"])
+    assert container.images([mine, "docker.io/library/debian:13"]) == [mine]
