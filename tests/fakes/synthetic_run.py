@@ -114,18 +114,21 @@ class SyntheticRun:
     def start(self, combination: str, /, **changes: Any) -> Journal:
         """Open the combination's journal and write its header."""
         journal = Journal(self.journal_path(combination))
+        journal.append("header", **{**self.header(combination), **changes})
+        return journal
+
+    def header(self, combination: str) -> dict[str, Any]:
+        """The header of a journal of the combination."""
         ages = classes(combination)
         versions: dict[str, dict[str, str]] = {"client": {"libvirt": LIBVIRT[ages["client"]], "python": "3.13.5"}}
         for role in ("source", "target"):
             age = ages[role]
             versions[role] = {"libvirt": LIBVIRT[age], "hypervisor": HYPERVISOR[age], "hostname": f"a-{role}"}
-        header = {
+        return {
             "schema": SCHEMA, "run": self.folder.name, "combination": combination, "pair": PAIR, "versions": versions,
             "profile": {"name": "canonical", "cases": len(CASES)}, "selected": [case.id for case in self.cases],
             "guest": {"name": "x86_64", "accel": "tcg", "machine": "pc-i440fx-7.2"}, "workers": 4,
         }
-        journal.append("header", **{**header, **changes})
-        return journal
 
     def record(
         self, journal: Journal, case: Case, spoil: Optional[Spoil] = None, final: bool = True, attempt: int = 1,

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ..journal.journal import read_journals
+from ..journal.files import RUN_FILE
+from ..journal.journal import SCHEMA, read_journals
+from ..journal.whole_file import write_whole
 from ..model.case import select_cases
 from ..model.combination import COMBINATIONS, check_combinations, classes, deal
 from ..model.digest import data_id, files_id
@@ -18,15 +20,16 @@ from ..model.errors import LabError
 from ..model.profile import Profile
 from ..model.version import parse_version
 from ..releases.recipe import release_id, resolve_release
+from ..suites.migration.checks import CANONICAL_CHECKS
 from .catalogue import choose_guest, choose_pair, load_catalogue
 from .ledger import load_ledger
 from .profiles import load_profile
 from .recorded import recorded
 
-SCHEMA = 1
-
 # What a resumed run must have in common with the run that it goes on with.
 IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id", "ledger_id")
+
+_ADVICE = "set results_root to a folder that can be written"
 
 
 def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,10 +87,12 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "profile": profile,
         "patterns": patterns,
         "cases": [case.id for case in selected],
+        "axes": {case.id: [case.method.value, case.scenario.name, case.flags.name] for case in selected},
         "combinations": combinations,
         "shares": deal(rest, given["cells"]),
         "classes": {name: classes(name) for name in combinations},
         "expected": {name: _expected(name, pair, given["releases"]) for name in combinations},
+        "cells": given["cells"],
         "resume": earlier is not None,
     }
 
@@ -102,24 +107,29 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     try:
         for combination in plan["combinations"]:
             (folder / combination).mkdir(parents=True, exist_ok=True)
-        if not plan["resume"]:
-            facts = {
-                "schema": SCHEMA, "run": plan["run"], "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"]["name"],
-                "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
-                "ledger_id": plan["ledger_id"], "untried": plan["untried"],
-                "releases": {
-                    name: {field: release[field] for field in ("id", "kind", "libvirt")}
-                    for name, release in plan["releases"].items()
-                },
-                "deviations": plan["deviations"],
-                "combinations": plan["combinations"], "cases": plan["patterns"],
-            }
-            (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
     except OSError as error:
-        raise LabError(
-            f"the results folder {folder} cannot be written ({error.strerror}); set results_root to one that can"
-        ) from error
+        raise LabError(f"the results folder {folder} cannot be written ({error.strerror}); {_ADVICE}") from error
+    if not plan["resume"]:
+        facts = {
+            "schema": SCHEMA, "run": plan["run"], "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"]["name"],
+            "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
+            "ledger_id": plan["ledger_id"], "untried": plan["untried"], "cells": plan["cells"],
+            "releases": {
+                name: {field: release[field] for field in ("id", "kind", "libvirt")}
+                for name, release in plan["releases"].items()
+            },
+            "deviations": plan["deviations"],
+            "combinations": plan["combinations"], "cases": plan["patterns"],
+            "machines": {
+                name: {role: machine["release"] for role, machine in plan["expected"][name].items()}
+                for name in plan["combinations"]
+            },
+            "suite": {"name": "migration", "checks": list(CANONICAL_CHECKS)},
+            "profile_data": plan["profile"], "axes": plan["axes"],
+            "selected": {name: plan["cases"] for name in plan["combinations"]},
+        }
+        write_whole(folder / RUN_FILE, (json.dumps(facts, indent=2) + "\n").encode(), _ADVICE)
 
 
 def check_results_root(root: Path) -> None:

@@ -58,7 +58,7 @@ def grid(run: Run) -> list[MethodCases]:
     lists = sorted((combination.selected for combination in run.combinations), key=len, reverse=True)
     found: dict[str, dict[str, list[str]]] = {}
     for case in dict.fromkeys(case for selected in lists for case in selected):
-        method, scenario, _ = case.split("/")
+        method, scenario, *_ = run.axes[case]
         found.setdefault(method, {}).setdefault(scenario, []).append(case)
     return [
         MethodCases(method, tuple(ScenarioCases(name, tuple(cases)) for name, cases in scenarios.items()))

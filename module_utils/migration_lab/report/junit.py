@@ -35,7 +35,7 @@ def junit_text(run: Run, combination: CombinationResult) -> str:
     document = JUnitXml(one_line(f"{run.data['run']} {combination.name}"))
     by_method: dict[str, list[TestCase]] = {}
     for case in combination.selected:
-        by_method.setdefault(case.split("/")[0], []).append(_test_case(case, combination))
+        by_method.setdefault(run.axes[case][0], []).append(_test_case(run, case, combination))
     for method, cases in by_method.items():
         document.add_testsuite(_suite(run, combination, method, cases))
     beside = _beside_cases(combination)
@@ -68,8 +68,8 @@ def _suite(run: Run, combination: CombinationResult, name: str, cases: list[Test
     return suite
 
 
-def _test_case(case: str, combination: CombinationResult) -> TestCase:
-    method, scenario, _ = case.split("/")
+def _test_case(run: Run, case: str, combination: CombinationResult) -> TestCase:
+    method, scenario, *_ = run.axes[case]
     line = combination.results.get(case)
     test = TestCase(case, f"{combination.name}.{method}.{scenario}", round(line.seconds, 3) if line else 0.0)
     if line is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes a combination's results.tap: TAP version 13, ten numbered tests a case, in libvirt-tck's order.
+"""Writes a combination's results.tap: TAP version 13, a numbered test for each check of a case, in libvirt-tck's order.
 
 A consumer of the file comes to the lab's own answer: failed checks that a recorded deviation explains are ``TODO``, and
 whatever keeps a combination from being green, and shows in none of the numbered tests, ends the file with ``Bail out!``.
@@ -18,7 +18,6 @@ from ..model.case import ROLES
 from ..model.verdict import Verdict
 from ..results.run import CombinationResult, Run
 from ..results.wording import check_text, combination_text, migration_text, one_line
-from ..suites.migration.checks import CANONICAL_CHECKS
 
 # A failed test that a consumer is to let pass, with why.
 _TODO = " # TODO known: "
@@ -29,7 +28,7 @@ def tap_text(run: Run, combination: CombinationResult) -> str:
     lines = ["TAP version 13", f"1..{combination.checks_total or 1}"]
     lines += [f"# {line}" for line in _heading(run, combination)]
     for index, case in enumerate(combination.selected):
-        lines += _case_lines(index * len(CANONICAL_CHECKS) + 1, case, combination)
+        lines += _case_lines(index * len(combination.checks) + 1, case, combination)
     if not combination.selected:
         # Not even the cases are known, and a plan of no tests would read as a success.
         lines += [f"not ok 1 - {combination.name}: obtained", *_diagnostics(None, None, combination.reason)]
@@ -52,14 +51,14 @@ def _heading(run: Run, combination: CombinationResult) -> Iterator[str]:
 
 
 def _case_lines(number: int, case: str, combination: CombinationResult) -> Iterator[str]:
-    """The ten tests of a case, the first with the given number, and its further checks as comments."""
+    """The tests of a case, the first with the given number, and its further checks as comments."""
     line = combination.results.get(case)
     checks = {check["name"]: check for check in line.rows} if line else {}
     shown = line is not None and line.verdict is not Verdict.ERROR and any(
         check.result == FAIL for check in line.checks
     )
     todo = f"{_TODO}{line.deviation}" if line and line.verdict is Verdict.KNOWN else ""
-    for offset, name in enumerate(CANONICAL_CHECKS):
+    for offset, name in enumerate(combination.checks):
         check = checks.get(name)
         test = f"{number + offset} - {_escape(f'{case}: {name}')}"
         if check and check["result"] == PASS:

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 from ..journal.case_result import CaseResult
 from ..journal.files import RUN_FILE, journal_path, journal_paths, not_obtained_paths
@@ -36,7 +36,8 @@ class CombinationResult:
     """One combination of a run."""
 
     name: str
-    selected: tuple[str, ...]  # case ids in the profile's order; empty when no journal of the run tells them
+    selected: tuple[str, ...]  # case ids in the profile's order; empty when neither run.json nor a journal tells them
+    checks: tuple[str, ...]  # names of the checks that every case of the suite has
     record: Optional[Record]  # None when the combination was not obtained
     reason: str  # why results are missing, where some are
 
@@ -80,11 +81,11 @@ class CombinationResult:
 
     @property
     def checks_total(self) -> int:
-        return len(CANONICAL_CHECKS) * len(self.selected)
+        return len(self.checks) * len(self.selected)
 
     @property
     def checks_judged(self) -> int:
-        """Canonical checks that passed or failed; those that were not run are not among them."""
+        """Checks of the suite that passed or failed; those that were not run are not among them."""
         lines = self.results.values()
         return sum(check.result in _JUDGED for line in lines for check in line.checks)
 
@@ -161,6 +162,7 @@ class Run:
     folder: Path
     data: dict[str, Any]
     combinations: tuple[CombinationResult, ...]
+    axes: dict[str, tuple[str, ...]]  # by case id: method, scenario, flags and what else the suite varies
 
     @cached_property
     def failures(self) -> list[Failure]:
@@ -240,13 +242,40 @@ def read_run(folder: Path) -> Run:
     data = read_run_file(folder / RUN_FILE)
     names = sorted(check_combinations(data["combinations"]), key=COMBINATIONS.index)
     records = {name: _read_record(folder, name) for name in names}
-    told = [record for record in records.values() if record]
-    # A combination that was not obtained has no journal to say what its cases would have been; the others' were the same.
-    others = max((record.selected for record in told), key=len, default=())
+    structure = _structure(data, records)
     return Run(folder, data, tuple(
-        CombinationResult(name, record.selected if record else others, record, _reason(folder, name, record))
+        CombinationResult(name, structure.selected[name], structure.checks, record, _reason(folder, name, record, structure))
         for name, record in records.items()
-    ))
+    ), structure.axes)
+
+
+@dataclass(frozen=True)
+class _Structure:
+    """The cases of a run: by combination those selected, by case its axes, and the checks of each."""
+
+    selected: dict[str, tuple[str, ...]]
+    axes: dict[str, tuple[str, ...]]
+    checks: tuple[str, ...]
+
+
+def _structure(data: dict[str, Any], records: Mapping[str, Optional[Record]]) -> _Structure:
+    """The structure that run.json has; that of a run before it had any is in the journals and in the ids.
+
+    All combinations had the same cases then, with ids of method, scenario and flags, and ten checks each.
+    """
+    if "axes" in data:
+        return _Structure(
+            {name: tuple(cases) for name, cases in data["selected"].items()},
+            {case: tuple(axes) for case, axes in data["axes"].items()},
+            tuple(data["suite"]["checks"]),
+        )
+    selected = {name: record.selected for name, record in records.items() if record}
+    others = max(selected.values(), key=len, default=())
+    return _Structure(
+        {name: selected.get(name, others) for name in records},
+        {case: tuple(case.split("/")) for cases in selected.values() for case in cases},
+        CANONICAL_CHECKS,
+    )
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
@@ -291,9 +320,9 @@ def _read_record(folder: Path, name: str) -> Optional[Record]:
     return record
 
 
-def _reason(folder: Path, name: str, record: Optional[Record]) -> str:
+def _reason(folder: Path, name: str, record: Optional[Record], structure: _Structure) -> str:
     """Why results of the combination are missing; empty when none is."""
-    if record and all(case in record.cases for case in record.selected):
+    if record and all(case in record.cases for case in structure.selected[name]):
         return ""
     notes = {note: _read_object(note, "give it back the rights it had") for note in not_obtained_paths(folder / name)}
     if notes:

@@ -14,11 +14,12 @@ import yaml
 
 from default_catalogue import CATALOGUE, NO_OWN, SETTINGS, TREE, changed
 from migration_lab.journal.case_result import CaseResult
-from migration_lab.journal.journal import Journal
+from migration_lab.journal.journal import SCHEMA, Journal
 from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, classes
 from migration_lab.model.errors import LabError
 from migration_lab.model.verdict import Verdict
-from migration_lab.planning.plan import SCHEMA, check_results_root, make_plan, start_run
+from migration_lab.planning.plan import check_results_root, make_plan, start_run
+from migration_lab.suites.migration.checks import CANONICAL_CHECKS
 from synthetic_run import CASES, ROOT
 
 IDS = [case.id for case in CASES]
@@ -282,6 +283,13 @@ def test_started_run_has_a_folder_for_each_combination(given: dict[str, Any]) ->
         "guest": "x86_64", "combinations": ["onn", "nnn"], "cases": ["p2p/*"],
         "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
         "ledger_id": plan["ledger_id"], "untried": plan["untried"], "deviations": plan["deviations"],
+        "cells": ["a"], "profile_data": plan["profile"], "axes": {case: case.split("/") for case in plan["cases"]},
+        "selected": {"onn": plan["cases"], "nnn": plan["cases"]},
+        "suite": {"name": "migration", "checks": list(CANONICAL_CHECKS)},
+        "machines": {
+            "onn": {"client": "debian-12", "source": "debian-13", "target": "debian-13"},
+            "nnn": {"client": "debian-13", "source": "debian-13", "target": "debian-13"},
+        },
         "releases": {
             name: {field: release[field] for field in ("id", "kind", "libvirt")} for name, release in plan["releases"].items()
         },

@@ -11,12 +11,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from default_catalogue import NO_OWN, PAIRS, SCENARIOS, SETTINGS
 from migration_lab.model.combination import COMBINATIONS
-from migration_lab.planning.plan import start_run
+from migration_lab.planning.plan import make_plan, start_run
 from migration_lab.report.run_json import run_text
 from migration_lab.results.run import read_run
 from synthetic_page import COMPARISON, every_verdict
-from synthetic_run import EMULATED, LEDGER, ROOT, SyntheticRun
+from synthetic_run import ROOT, SyntheticRun
 
 SCHEMA = json.loads((ROOT / "scenarios/schema/run.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -45,19 +46,25 @@ def test_run_file_with_every_kind_of_failure(completed: dict[str, Any]) -> None:
     }
 
 
-def test_run_file_as_it_is_written_at_the_start(tmp_path: Path) -> None:
-    plan = {
-        "folder": str(tmp_path / "run"), "run": "run", "resume": False, "combinations": ["noo"], "pair": EMULATED,
-        "profile": {"name": "canonical"}, "guest": {"name": "x86_64"},
-        "profile_id": "0a", "lab_files_id": "1b", "ledger_id": "2c", "untried": ["debian-6"],
-        "releases": {"debian-12": {"id": "debian-12-3d", "kind": "debootstrap", "libvirt": "9.0.0", "suite": "bookworm"}},
-        "deviations": LEDGER, "patterns": ["p2p/*"],
-    }
+@pytest.mark.parametrize("pair", sorted(PAIRS))
+def test_run_file_of_every_pair_as_it_is_written_at_the_start(tmp_path: Path, pair: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tarball or archive that only a site has is taken to be there."""
+    monkeypatch.setattr("migration_lab.planning.plan.choose_pair", lambda name, pairs, releases: {"name": name, **pairs[name]})
+    plan = make_plan({
+        **NO_OWN, "settings": SETTINGS, "pair": pair, "profile": "tck", "guest": "x86_64", "guest_machine": "", "start": True,
+        "combinations": "noo,nnn", "cases": "p2p/*", "cells": ["a"], "scenarios": str(SCENARIOS), "lab_files": [],
+        "results_root": str(tmp_path), "run": "run", "resume": False, "workers": "auto", "time_limit": 60.0, "prefix": "mlab-",
+        "tap": True,
+    })
     start_run(plan, {"user": "root", "host": "lab-host", "revision": "0123abc"})
     data = json.loads((tmp_path / "run/run.json").read_text())
     assert errors(data) == []
-    cut_off = run_text(read_run(tmp_path / "run"), "a line")
-    assert errors(json.loads(cut_off)) == [], "before its first case"
+    assert data["machines"]["noo"] == {
+        "client": data["pair"]["new"], "source": data["pair"]["old"], "target": data["pair"]["old"],
+    }
+    run = read_run(tmp_path / "run")
+    assert errors(json.loads(run_text(run, "a line"))) == [], "before its first case"
+    assert run.counts["not_obtained"] == 2 * len(plan["cases"]) > 0, "the cases are known before any journal tells them"
 
 
 def test_green_run(tmp_path: Path) -> None:
