@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: lab_night
 short_description: Begin and end a night of the lab
 description:
-  - Keeps C(nightly.json) in the results folder, which says what the running or last night does, so that the next one can resume
-    what a kill or a power cut interrupted.
+  - Keeps the state of the running or last night in C(nightly.json) in the results folder, so that the next one can resume what
+    a kill or a power cut interrupted.
 options:
   results_root:
     description: The results folder.
@@ -19,7 +19,7 @@ options:
   step:
     description:
       - V(look) refuses a disk that is nearly full and returns the run that the last night left to be resumed. Changes nothing.
-      - V(begin) keeps that this night works on O(run).
+      - V(begin) records that this night works on O(run).
       - V(end) decides by the run's journals whether it reached its end, keeps the night's result with it, and puts it into words.
     type: str
     choices: [look, begin, end]

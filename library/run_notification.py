@@ -1,20 +1,19 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Tell people of a run by a webhook and by mail."""
+"""Notify people of a run by a webhook and by mail."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: run_notification
-short_description: Tell people of a run by a webhook and by mail
+short_description: Notify people of a run by a webhook and by mail
 description:
-  - Posts a JSON object to a webhook, with C(text), a line, and the data beside it, and sends a mail by SMTP.
-  - What is not taken for the moment (not reached, no answer in time, HTTP status 408, 429 or 5xx, SMTP status 4xx) is tried
-    again, after a wait that doubles. What is refused is not, nor is a mail that some of its receivers get. A redirect counts as
-    refused.
-  - Does not fail when something was not delivered; that is what RV(undelivered) is for. It fails when the settings are wrong.
-  - Neither the webhook's address nor a password is part of any message. Of the address, the host is.
+  - Posts a JSON object with the line C(text) and the data to a webhook, and sends a mail by SMTP.
+  - Tries again, after a wait that doubles, what may succeed later (not reached, no answer in time, HTTP status 408, 429 or 5xx,
+    SMTP status 4xx), but not what was refused, nor a mail that some of its receivers got. A redirect counts as refused.
+  - Fails when the settings are wrong, not when something was not delivered; see RV(undelivered).
+  - Messages name the webhook's host, never the rest of its address, nor a password.
 options:
   text:
     description: The message in a line; the mail's subject.
@@ -25,7 +24,7 @@ options:
     type: str
     default: ""
   data:
-    description: What the webhook gets beside C(text).
+    description: Further fields of the webhook's object.
     type: dict
     default: {}
   webhook:
@@ -84,7 +83,7 @@ options:
     default: 30
 attributes:
   check_mode:
-    description: Checks the settings, also that secrets can be read, and sends nothing.
+    description: Checks the settings and that secrets can be read, and sends nothing.
     support: full
 notes:
   - Runs on the controller.

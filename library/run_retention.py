@@ -10,9 +10,9 @@ module: run_retention
 short_description: Remove old runs that changed nothing
 description:
   - Keeps the runs that something was written to in the last O(days), every run that changed something, the last green one of each
-    pair, profile, guest and selection, the newest one and O(running), and removes the other ones.
-  - A run changed something when its verdicts, its known deviations, or the reasons of what is not green, are other ones than
-    those of the comparable run before it, when the comparison in its report has a change, when its night made images of newer
+    pair, profile, guest and selection, the newest one and O(running), and removes the others.
+  - A run changed something when its verdicts, its known deviations, or the reasons of its failures differ from those of the
+    comparable run before it, when the comparison in its report has a change, when its night made images of newer
     packages, or when there is no comparable run before it.
   - A run without results cannot be judged and is kept.
   - A run is a folder in O(results_root) with a C(run.json) that has the lab's schema and the folder's name. Links, damaged runs
@@ -32,7 +32,7 @@ options:
     default: ""
 attributes:
   check_mode:
-    description: Says what would be removed.
+    description: Returns what would be removed.
     support: full
 author:
   - The libvirt migration compatibility lab (!UNKNOWN)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A playbook inside another one: what it is given, how its failure is told, and when it ends. And modules that keep secrets."""
+"""A playbook inside another one: what it gets, how its failure is reported, and when it ends. And modules that keep secrets."""
 
 from __future__ import annotations
 
@@ -74,20 +74,20 @@ def test_nothing_is_started_in_check_mode(start: Start, tmp_path: Path) -> None:
     assert kept(tmp_path)["skipped"] is True and not (tmp_path / "inner").exists()
 
 
-def test_a_failure_is_told_and_ends_only_the_playbook_that_has_it(start: Start, tmp_path: Path) -> None:
+def test_a_failure_is_reported_and_ends_only_the_playbook_that_has_it(start: Start, tmp_path: Path) -> None:
     rescued = {
         "block": [{"ansible.builtin.fail": {"msg": "the cause"}}],
-        "rescue": [{"ansible.builtin.fail": {"msg": "what is to be told,\nin two lines"}}],
+        "rescue": [{"ansible.builtin.fail": {"msg": "the final reason,\nin two lines"}}],
     }
     process = start([rescued])
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     ended = kept(tmp_path)
     assert ended["status"] == 2
-    assert ended["reason"].endswith("what is to be told, in two lines")
+    assert ended["reason"].endswith("the final reason, in two lines")
 
 
-def test_a_playbook_that_cannot_be_read_is_told(start: Start, tmp_path: Path) -> None:
+def test_a_playbook_that_cannot_be_read_is_reported(start: Start, tmp_path: Path) -> None:
     process = start([{"no_such_module": {}}])
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
@@ -131,7 +131,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_a_webhook_that_is_not_there_is_told_without_its_address_however_much_is_asked_for(tmp_path: Path) -> None:
+def test_a_webhook_that_is_not_there_is_reported_without_its_address_however_verbose(tmp_path: Path) -> None:
     secret = tmp_path / "webhook"
     secret.write_text("http://127.0.0.1:9/hooks/s3cret-token")
     secret.chmod(0o600)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A night of the lab: whether it resumes the one before, and its report.
 
-``nightly.json`` in the results folder says what the running or last night does. Each night's run has a file of the same name,
-with the night's result beside the run's own.
+``nightly.json`` in the results folder is the state of the running or last night. Each night's run has a file of the same name
+with the night's result.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Found:
 
 @dataclass
 class NightState:
-    """What ``nightly.json`` in the results folder says."""
+    """The content of ``nightly.json`` in the results folder."""
 
     run: str
     started: str
@@ -256,7 +256,7 @@ def end_night(
 ) -> Night:
     """End a night and keep its result. A result that cannot be written is returned all the same, with that as a problem.
 
-    :param run: empty when the night did not come to choose one.
+    :param run: empty when the night failed before it chose one.
     :param failure: why the run's playbook failed, or empty. It is a problem unless the run reached its end and is not green,
         which fails its playbook too.
     :param report: empty without one.

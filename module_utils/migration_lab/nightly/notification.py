@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells people of a night: by a webhook and by mail.
+"""Notifies people of a night by a webhook and by mail.
 
-Neither the webhook's address, which often is a secret itself, nor a password is ever part of a message.
+Neither the webhook's address, which is often a secret itself, nor a password is ever part of a message.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from urllib.parse import urlsplit
 from ..model.errors import LabError
 from ..results.wording import count
 
-# What can be tried again, beside a server that is not reached: it is busy, or its own fault.
+# Statuses that are worth another attempt: the server is busy, or at fault.
 AGAIN = frozenset((408, 429)) | frozenset(range(500, 600))
 
-# What a mail server is given without a question: no quotes, no brackets, ASCII alone.
+# Addresses that any mail server takes: no quotes, no brackets, ASCII only.
 MAIL_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 Sleep = Callable[[float], None]
@@ -36,7 +36,7 @@ Sleep = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Retry:
-    """How often, and how patiently."""
+    """How often and how patiently to try."""
 
     attempts: int = 4
     wait: float = 5.0  # seconds before the second attempt; doubled before each further one
@@ -45,7 +45,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Mail:
-    """Where a mail goes, and by which server."""
+    """A mail's server and receivers."""
 
     host: str
     port: int
@@ -57,18 +57,18 @@ class Mail:
 
 
 class Undelivered(Exception):
-    """A notification that was not delivered, and why. Holds no secret."""
+    """Why a notification was not delivered, without a secret."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST becomes a GET without its data, which would look delivered."""
+    """Refuses redirects: a redirected POST becomes a GET without its data, which would look delivered."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def read_secret(path: str, what: str) -> str:
-    """A secret from a file that nobody else can read.
+    """A secret from a file that only its owner can read.
 
     :param what: the setting that names the file, for the error.
     :raises LabError: when the file cannot be read, is empty, or others can read it.
@@ -86,7 +86,7 @@ def read_secret(path: str, what: str) -> str:
 
 
 def check_webhook(address: str) -> str:
-    """Refuse an address that no request can be sent to.
+    """Refuse what is not the address of a webhook.
 
     :raises LabError: without the address.
     """
@@ -103,7 +103,7 @@ def check_webhook(address: str) -> str:
 
 
 def make_mail(given: Mapping[str, Any]) -> Optional[Mail]:
-    """Where mail goes, from the settings; None when nobody is to get one.
+    """The mail settings; None when there is no receiver.
 
     :param given: host, port, starttls, user, password_file, from and to (list).
     :raises LabError: naming the setting that is missing or wrong.
@@ -129,9 +129,9 @@ def make_mail(given: Mapping[str, Any]) -> Optional[Mail]:
 
 
 def deliver(ways: Mapping[str, Callable[[], int]]) -> tuple[list[str], list[str]]:
-    """Send by each way, whatever becomes of the others.
+    """Send by each way, also when another one fails.
 
-    :param ways: by its name, what sends and returns the attempts that it took.
+    :param ways: by name, a function that sends and returns the attempts that it took.
     :returns: what was delivered, and what was not and why, in words.
     """
     delivered, undelivered = [], []
@@ -149,7 +149,7 @@ def post(address: str, text: str, data: Mapping[str, Any], retry: Retry, sleep: 
     """POST a JSON object with ``text`` and the data to a webhook.
 
     :returns: the number of attempts it took.
-    :raises Undelivered: when it was refused, or not taken in any attempt.
+    :raises Undelivered: when it was refused, or no attempt succeeded.
     """
     body = json.dumps({"text": text, **data}).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "migration-lab"}
@@ -177,7 +177,7 @@ def send_mail(mail: Mail, subject: str, text: str, retry: Retry, sleep: Sleep = 
     """Send a mail.
 
     :returns: the number of attempts it took.
-    :raises Undelivered: when it was refused, or not taken in any attempt.
+    :raises Undelivered: when it was refused, or no attempt succeeded.
     """
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = mail.sender, ", ".join(mail.to), " ".join(subject.split())
@@ -232,7 +232,7 @@ def _listed(reasons: Sequence[str]) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, of an error whose own text may hold the address."""
+    """What went wrong, without the error's own text, which may hold the address."""
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return "no answer in time"

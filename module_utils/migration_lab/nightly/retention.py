@@ -2,11 +2,10 @@
 """Which runs of a results folder are kept, and the removal of the others.
 
 Kept are the runs of the last days, every run that changed something, the last green one of each kind and the newest. A run
-changed something when its outcome is another one than that of the comparable run before it, when its report's comparison has a
-change, when its night made images of newer packages, and when there is no comparable run before it: that is the one which the
-next were compared with. So what is removed has the outcome of the run before it, and what is kept tells when each outcome began,
-however often this is done. What cannot be judged is not removed: a run without results, of another schema, or with a damaged
-run.json.
+changed something when its outcome differs from that of the comparable run before it, when its report's comparison has a change,
+when its night built images of newer packages, and when there is no comparable run before it, because later ones were compared
+with it. So a removed run had the outcome of the run before it, and the kept ones show when each outcome began, however often
+runs are removed. What cannot be judged is kept: a run without results, of another schema, or with a damaged run.json.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from .night import CHANGES, NIGHT_FILE
 
 DAY = 86400.0  # seconds
 
-# What two runs have in common that can be compared.
+# Fields of run.json that are equal in comparable runs.
 COMPARABLE = ("pair", "profile", "guest", "combinations", "cases")
 
 
 @dataclass(frozen=True)
 class KeptRun:
-    """What retention goes by."""
+    """A run, as far as retention needs it."""
 
     name: str
     started: str  # ISO 8601 in UTC
@@ -45,7 +44,7 @@ class KeptRun:
 
 @dataclass(frozen=True)
 class Retention:
-    """What is to be done."""
+    """What to do."""
 
     keep: dict[str, str]  # by run the reason
     remove: list[str]
@@ -86,7 +85,7 @@ def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") 
 
 
 def find_runs(root: Path) -> list[KeptRun]:
-    """The runs in a results folder. Links, other people's folders and runs that cannot be read, or not by this lab, are none.
+    """The runs in a results folder, without links, other people's folders and runs that this lab cannot read.
 
     :raises LabError: when the folder cannot be read.
     """
@@ -98,9 +97,9 @@ def find_runs(root: Path) -> list[KeptRun]:
 
 
 def remove_run(root: Path, name: str) -> None:
-    """Remove a run, its run.json last: what a kill leaves of it is a run still, and goes the next time.
+    """Remove a run, its run.json last, so that what a kill leaves of it is still a run and goes the next time.
 
-    :raises LabError: when it is no run of the lab, or something of it cannot be removed.
+    :raises LabError: when it is not a run of the lab, or part of it cannot be removed.
     """
     folder = root / name
     if folder.parent != root or _read(folder) is None:
@@ -146,7 +145,7 @@ def _judged(folder: Path) -> Optional[KeptRun]:
 
 
 def _touched(folder: Path) -> float:
-    """When something was last written to a folder. What a writer takes away meanwhile is passed over."""
+    """When something was last written to a folder. Files that vanish meanwhile are ignored."""
     times = [folder.lstat().st_mtime]
     for path, folders, files in os.walk(folder, onerror=_unless_gone):
         for name in (*folders, *files):
@@ -163,7 +162,7 @@ def _unless_gone(error: OSError) -> None:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; empty when there is none in it."""
+    """The JSON object in a file; empty when there is none."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -172,7 +171,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _outcome(results: dict[str, Any]) -> str:
-    """Verdicts and deviations by combination, and what keeps the run from being green, each with its reason."""
+    """Verdicts by combination, deviations, and each failure with its reason."""
     counts = {name: data.get("counts") for name, data in results.get("combinations", {}).items()}
     failures = [
         [failure.get(field) for field in ("kind", "combination", "case", "verdict", "reason")]

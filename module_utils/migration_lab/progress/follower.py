@@ -75,7 +75,7 @@ class _Combination:
         return {case for journal in self._journals.values() for case in journal.selected}
 
     def progress(self, now: float, others: int) -> CombinationProgress:
-        """:param others: cases of the other combinations, for one that no journal tells of."""
+        """:param others: cases of the combination with the most, taken for one that has no journal."""
         journals = [journal for journal in self._journals.values() if journal.stretches]
         notes = {_cell(path): path for path in not_obtained_paths(self._folder) if _modified(path) >= self._since}
         begun = {_cell(journal.path): self._phase(journal, notes.get(_cell(journal.path))) for journal in journals}

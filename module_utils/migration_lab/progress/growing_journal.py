@@ -16,14 +16,14 @@ from ..model.verdict import Verdict
 
 @dataclass
 class GrowingJournal:
-    """What the whole lines of a journal have said up to now."""
+    """What the whole lines of a journal hold up to now."""
 
     path: Path
     combination: str = ""
     selected: list[str] = field(default_factory=list)  # by any start of the run
     verdicts: dict[str, Verdict] = field(default_factory=dict)  # of the final results, by case id
     ended: dict[str, float] = field(default_factory=dict)  # when they came
-    complete: Optional[bool] = None  # what the last start said at its end; None before it
+    complete: Optional[bool] = None  # whether the last start ran all cases; None before its end
     last: float = 0.0  # time of the last line
     stretches: list[tuple[float, float]] = field(default_factory=list)  # from each header to the last line before the next
     _offset: int = 0

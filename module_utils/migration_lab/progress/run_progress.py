@@ -42,7 +42,7 @@ class CombinationProgress:
 
     name: str
     phase: Phase
-    selected: int  # 0 as long as no journal tells
+    selected: int  # 0 until a journal has them
     counts: dict[Verdict, int]  # final results by verdict, in the order of the verdicts
     seconds: float  # spent running, pauses before a resume left out
     rate: Optional[float]  # cases a second over the last WINDOW, or over all of it when it is done; None when not running
@@ -88,7 +88,7 @@ class RunProgress:
 
     @property
     def selected(self) -> int:
-        """Cases to run. One that has not begun is taken to have as many as the others; 0 as long as none tells."""
+        """Cases to run. One that has not begun is taken to have as many as the others; 0 until a journal has them."""
         return sum(one.selected for one in self.combinations)
 
     @property
@@ -112,7 +112,7 @@ class RunProgress:
 
     @property
     def left(self) -> Optional[float]:
-        """Seconds until the end; None at the end, and where nothing tells.
+        """Seconds until the end; None at the end, and while it is not known.
 
         A combination that has not begun is taken to last as long as those that are done did on average, and its machines as
         long as they did before; as many run at a time as do now.
