@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Sequence
 
-from ..judging.deviation import Deviation, Versions
-from ..model.case import MIGRATE_FLAGS, Case
+from ..judging.condition import CONDITIONS, Conditions
+from ..judging.deviation import Deviation
+from ..model.case import Case
 from ..model.errors import LabError
 from ..model.profile import Profile
 from ..suites.migration.checks import CANONICAL_CHECKS, FURTHER_CHECKS
@@ -17,7 +19,12 @@ from .schema import read_yaml, validate
 
 LEDGER_FILE = "deviations.yml"
 
-_VERSION_FIELDS = ("client", "source", "target", "source_qemu", "target_qemu")
+
+def ledger_schema(scenarios: Path) -> dict[str, Any]:
+    """The schema of the ledger, with the conditions that there are."""
+    schema: dict[str, Any] = json.loads((scenarios / "schema" / "deviations.json").read_text())
+    schema["items"]["properties"]["when"]["properties"] = {name: condition.schema for name, condition in CONDITIONS.items()}
+    return schema
 
 
 def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
@@ -30,7 +37,7 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
     """
     path = scenarios / LEDGER_FILE
     entries: list[dict[str, Any]] = read_yaml(path)
-    validate(entries, scenarios / "schema" / "deviations.json", str(path))
+    validate(entries, ledger_schema(scenarios), str(path))
     ids = [entry["id"] for entry in entries]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
@@ -50,7 +57,7 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
 
 
 def _check_fields(entry: dict[str, Any], where: str) -> None:
-    """What the schema can't know: checks, flags and versions."""
+    """What the schema does not know: checks and ranges of versions."""
     checks = (*CANONICAL_CHECKS, *FURTHER_CHECKS)
     for number, effect in enumerate(entry["effects"], start=1):
         check = effect["check"]
@@ -58,16 +65,10 @@ def _check_fields(entry: dict[str, Any], where: str) -> None:
             raise LabError(
                 f"{where}, effects, entry {number}, check: there is no check '{check}'; the checks are {', '.join(checks)}"
             )
-    when = entry["when"]
-    for name in ("flags", "without_flags"):
-        for flag in when.get(name, ()):
-            if flag not in MIGRATE_FLAGS:
-                raise LabError(f"{where}, when, {name}: there is no flag '{flag}'; the flags are {', '.join(MIGRATE_FLAGS)}")
-    for name in _VERSION_FIELDS:
-        try:
-            Versions.parse(when.get(name, ">=0.0.0"))
-        except LabError as error:
-            raise LabError(f"{where}, when, {name}: {error}") from error
+    try:
+        Conditions.from_data(entry["when"])
+    except LabError as error:
+        raise LabError(f"{where}, {error}") from error
 
 
 def _all_cases(scenarios: Path) -> list[Case]:

@@ -27,13 +27,14 @@ def read_yaml(path: Path) -> Any:
         raise LabError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
-def validate(data: Any, schema: Path, where: str) -> None:
-    """Validate data against a JSON schema file.
+def validate(data: Any, schema: Path | Mapping[str, Any], where: str) -> None:
+    """Validate data against a JSON schema or the file that has it.
 
     :param where: where the data comes from, for the error: a file or a variable.
     :raises LabError: naming the entry and field that is wrong.
     """
-    error = best_match(Draft202012Validator(json.loads(schema.read_text())).iter_errors(data))
+    rules = json.loads(schema.read_text()) if isinstance(schema, Path) else schema
+    error = best_match(Draft202012Validator(rules).iter_errors(data))
     if error is not None:
         raise LabError(f"{where}: {_place(error, data)}{error.message}")
 

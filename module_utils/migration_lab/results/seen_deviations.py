@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from ..judging.condition import conditions_text
 from ..model.verdict import Verdict
 from .run import Run
-from .wording import conditions_text, effect_text
+from .wording import effect_text
 
 # What a deviation that is expected can come to.
 SEEN, NOT_COME = Verdict.KNOWN.value, Verdict.FIXED.value

@@ -62,32 +62,6 @@ def step_text(step: Mapping[str, Any]) -> str:
     return one_line(f"{step['link']}: {step['procedure']}, {'' if seconds is None else f'{seconds:.3f} s, '}{step['result']}")
 
 
-def conditions_text(when: Mapping[str, Any]) -> str:
-    """The conditions of a deviation in words: ``source below 0.9.2, method p2p or tunnelled, guest paused``."""
-    parts = [f"{role} {_versions_text(when[role])}" for role in ROLES if role in when]
-    parts += [f"QEMU of the {role} {_versions_text(when[f'{role}_qemu'])}" for role in ROLES if f"{role}_qemu" in when]
-    if "protocol" in when:
-        parts.append(f"protocol {when['protocol']}")
-    if "method" in when:
-        parts.append(f"method {' or '.join(when['method'])}")
-    if "state" in when:
-        parts.append(f"guest {when['state']}")
-    if "persistent" in when:
-        parts.append(f"guest {'persistent' if when['persistent'] else 'transient'}")
-    if "target_config" in when:
-        parts.append(f"{'a' if when['target_config'] else 'no'} config on the target")
-    if "flags" in when:
-        parts.append(f"with flag {' and '.join(when['flags'])}")
-    if "without_flags" in when:
-        parts.append(f"without flag {' or '.join(when['without_flags'])}")
-    return ", ".join(parts)
-
-
-def _versions_text(versions: str) -> str:
-    """``>=0.9.2 <1.3.0`` as ``from 0.9.2, below 1.3.0``."""
-    return versions.replace(">=", "from ").replace(" <", ", below ").replace("<", "below ")
-
-
 def effect_text(effect: Mapping[str, Any]) -> str:
     """An effect of a deviation: the check that fails and the patterns of what it gets."""
     got = [effect["got"]] if isinstance(effect["got"], str) else effect["got"]

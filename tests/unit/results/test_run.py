@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from migration_lab.judging.condition import conditions_text
 from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER
 from migration_lab.model.errors import LabError
 from migration_lab.results.failure import Kind
 from migration_lab.results.run import read_run
 from migration_lab.results.seen_deviations import seen_deviations
-from migration_lab.results.wording import conditions_text
 from synthetic_run import (
     BY_ID,
     CASES,

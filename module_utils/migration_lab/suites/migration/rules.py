@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
 from ...judging.check import Judgement
-from ...judging.deviation import Deviation, Situation, apply, find
+from ...judging.condition import Situation
+from ...judging.deviation import Deviation, apply, find
 from ...judging.observation import Observation
 from ...model.case import Case
 from .checks import judge

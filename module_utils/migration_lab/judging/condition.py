@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The conditions of a deviation: one table that the ledger's validation, its matching and its words follow from. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+from ..model.case import MIGRATE_FLAGS, ROLES, Case, Method, State
+from ..model.errors import LabError
+from ..model.protocol import PROTOCOL_V3
+from ..model.version import parse_version
+
+# Above all versions that ``parse_version`` makes numbers of.
+_ENDLESS = 10**12
+
+
+@dataclass(frozen=True)
+class Versions:
+    """A range of version numbers: ``low`` is in it, ``end`` is not."""
+
+    low: int = 0
+    end: int = _ENDLESS
+
+    @classmethod
+    def parse(cls, text: str) -> Versions:
+        """A range such as ``<0.9.2``, ``>=7.0.0`` or ``>=0.9.2 <1.3.0``.
+
+        :raises LabError: when the text is no range, or no version is in it.
+        """
+        match = re.fullmatch(r"(?:>=(\S+))?\s*(?:<([^=\s]\S*))?", text)
+        if not match or not (match[1] or match[2]):
+            raise LabError(f"'{text}' is not a range of versions; write it like '>=0.9.2 <1.3.0'")
+        versions = cls(parse_version(match[1]) if match[1] else 0, parse_version(match[2]) if match[2] else _ENDLESS)
+        if versions.empty:
+            raise LabError(f"the range '{text}' has no version in it")
+        return versions
+
+    def __contains__(self, version: int) -> bool:
+        return self.low <= version < self.end
+
+    def __and__(self, other: Versions) -> Versions:
+        return Versions(max(self.low, other.low), min(self.end, other.end))
+
+    @property
+    def empty(self) -> bool:
+        return self.low >= self.end
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What cases run on: versions by role as libvirt and QEMU report them, as numbers (9.0.0 is 9000000), and the protocol
+    that the oracle expects for the case, ``v2`` or ``v3``. A peer that the tap presents as older reports what it is."""
+
+    libvirt: Mapping[str, int]
+    qemu: Mapping[str, int]
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What an entry may ask for: the JSON schema of its value, the value in words, and who meets it."""
+
+    schema: Mapping[str, Any]
+    words: Callable[[Any], str]
+    case: Callable[[Any, Case], bool] = lambda value, case: True
+    situation: Callable[[Any, Situation], bool] = lambda value, situation: True
+
+
+def _names(names: Sequence[str]) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(names)}}
+
+
+def _versions_text(versions: str) -> str:
+    """``>=0.9.2 <1.3.0`` as ``from 0.9.2, below 1.3.0``."""
+    return versions.replace(">=", "from ").replace(" <", ", below ").replace("<", "below ")
+
+
+def _libvirt(role: str) -> Condition:
+    return Condition(
+        {"type": "string"}, lambda versions: f"{role} {_versions_text(versions)}",
+        situation=lambda versions, situation: situation.libvirt.get(role, -1) in versions,
+    )
+
+
+def _qemu(role: str) -> Condition:
+    return Condition(
+        {"type": "string"}, lambda versions: f"QEMU of the {role} {_versions_text(versions)}",
+        situation=lambda versions, situation: situation.qemu.get(role, -1) in versions,
+    )
+
+
+# Ranges of versions that are really reported. One that is not known meets no condition on it.
+VERSIONS = {**{role: _libvirt(role) for role in ROLES}, **{f"{role}_qemu": _qemu(role) for role in ("source", "target")}}
+
+CONDITIONS: dict[str, Condition] = {
+    **VERSIONS,
+    # The one expected of the case, where a peer that the tap presents as old counts as old.
+    "protocol": Condition(
+        {"enum": ["v2", "v3"]}, lambda protocol: f"protocol {protocol}",
+        situation=lambda protocol, situation: bool(protocol == situation.protocol),
+    ),
+    "method": Condition(
+        _names([method.value for method in Method]), lambda methods: f"method {' or '.join(methods)}",
+        lambda methods, case: case.method.value in methods,
+    ),
+    "state": Condition(
+        {"enum": [state.value for state in State]}, lambda state: f"guest {state}",
+        lambda state, case: bool(case.scenario.state.value == state),
+    ),
+    "persistent": Condition(
+        {"type": "boolean"}, lambda persistent: f"guest {'persistent' if persistent else 'transient'}",
+        lambda persistent, case: case.scenario.persistent is persistent,
+    ),
+    "target_config": Condition(
+        {"type": "boolean"}, lambda config: f"{'a' if config else 'no'} config on the target",
+        lambda config, case: case.scenario.target_config is config,
+    ),
+    "flags": Condition(
+        _names(list(MIGRATE_FLAGS)), lambda flags: f"with flag {' and '.join(flags)}",
+        lambda flags, case: set(flags) <= set(case.migrate_flags),
+    ),
+    "without_flags": Condition(
+        _names(list(MIGRATE_FLAGS)), lambda flags: f"without flag {' or '.join(flags)}",
+        lambda flags, case: not set(flags) & set(case.migrate_flags),
+    ),
+}
+
+
+def conditions_text(when: Mapping[str, Any]) -> str:
+    """The field ``when`` of an entry in words: ``source below 0.9.2, method p2p or tunnelled, guest paused``."""
+    return ", ".join(condition.words(when[name]) for name, condition in CONDITIONS.items() if name in when)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """When a deviation is expected: the value of each condition, by its name."""
+
+    values: Mapping[str, Any]
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Conditions:
+        """From the field ``when`` of an entry.
+
+        :raises LabError: naming the field, when it is not a range of versions.
+        """
+        values = dict(data)
+        for name in VERSIONS:
+            if name in data:
+                try:
+                    values[name] = Versions.parse(data[name])
+                except LabError as error:
+                    raise LabError(f"when, {name}: {error}") from error
+        return cls(values)
+
+    def fits(self, case: Case) -> bool:
+        """Whether the conditions on the case itself are met."""
+        return all(CONDITIONS[name].case(value, case) for name, value in self.values.items())
+
+    def met(self, case: Case, situation: Situation) -> bool:
+        """Whether all conditions are met."""
+        return self.fits(case) and all(CONDITIONS[name].situation(value, situation) for name, value in self.values.items())
+
+    def possible(self, case: Case, other: Optional[Conditions] = None) -> bool:
+        """Whether there is any situation in which a case meets these conditions, and the other ones too when given."""
+        sides = (self, other) if other else (self,)
+        protocols = {side.values["protocol"] for side in sides if "protocol" in side.values}
+        if not all(side.fits(case) for side in sides) or len(protocols) > 1:
+            return False
+        for name in VERSIONS:
+            common = Versions()
+            for side in sides:
+                common &= side.values.get(name, Versions())
+            # No real version below it speaks v3, while the tap can make any version speak v2.
+            if "v3" in protocols and (name in ("source", "target") or (name == "client" and case.method is Method.NORMAL)):
+                common &= Versions(low=PROTOCOL_V3)
+            if common.empty:
+                return False
+        return True
