@@ -48,7 +48,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model.errors import LabError
-from ansible.module_utils.migration_lab.planning.recorded import record_run
+from ansible.module_utils.migration_lab.report.recording import record_run
 from ansible.module_utils.migration_lab.results.run import read_run
 
 

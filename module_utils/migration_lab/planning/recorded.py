@@ -8,9 +8,7 @@ from typing import Any, Mapping
 
 import yaml
 
-from ..model.combination import classes
-from ..model.errors import LabError
-from ..results.run import Run
+from ..journal.whole_file import write_whole
 from .schema import read_yaml, validate
 
 HEADER = """\
@@ -18,31 +16,6 @@ HEADER = """\
 # The releases that a run on record has seen, with the last such run of each. A release that is not here is marked "not run yet"
 # in catalogue and report. Written by a recorded run, never by hand.
 """
-
-
-def record_run(scenarios: Path, run: Run) -> list[str]:
-    """Put the releases of a run into the record.
-
-    :returns: the releases whose entries were changed.
-    :raises LabError: when the run is not green, or chose only some of the cases: such a run proves too little.
-    """
-    data = run.data
-    if not run.green or data["cases"] != ["*"]:
-        raise LabError(
-            f"run {data['run']} cannot be recorded: it is {'not green' if not run.green else 'a run of chosen cases'}; "
-            "record a green run of all cases"
-        )
-    changed = []
-    for name, release in data.get("releases", {}).items():
-        ages = {age for age in ("old", "new") if data["pair"][age] == name}
-        took_part = [result.name for result in run.combinations if ages & set(classes(result.name).values())]
-        entry = {
-            "id": release["id"], "libvirt": release["libvirt"], "run": data["run"], "date": data["started"][:10],
-            "pair": data["pair"]["name"], "combinations": took_part, "guest": data["guest"],
-        }
-        if took_part and record(scenarios, name, entry):
-            changed.append(name)
-    return changed
 
 
 def recorded(release: Mapping[str, Any], scenarios: Path) -> bool:
@@ -87,10 +60,6 @@ def record(scenarios: Path, name: str, entry: Mapping[str, Any]) -> bool:
     validate(after, scenarios / "schema" / "recorded.json", f"the record's entry '{name}'")
     if after == before:
         return False
-    partial = path.with_suffix(".part")
-    try:
-        partial.write_text(HEADER + yaml.safe_dump(after, default_flow_style=None, width=120))
-        partial.replace(path)
-    except OSError as error:
-        raise LabError(f"the record {path} cannot be written ({error.strerror}); make it writable, or do not record") from error
+    text = HEADER + yaml.safe_dump(after, default_flow_style=None, width=120)
+    write_whole(path, text.encode(), "make the record writable, or do not record")
     return True

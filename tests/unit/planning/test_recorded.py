@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ import yaml
 from default_catalogue import PAIRS, RELEASES, SCENARIOS
 from migration_lab.model.combination import COMBINATIONS
 from migration_lab.model.errors import LabError
-from migration_lab.planning.recorded import HEADER, read_record, record, record_run, recorded
+from migration_lab.planning.recorded import HEADER, read_record, record, recorded
 from migration_lab.releases.recipe import release_id
-from migration_lab.results.run import read_run
-from synthetic_run import CASES, SyntheticRun, wrong_state
 
 ENTRY: dict[str, Any] = {
     "id": "old-0123456789ab", "libvirt": "0.9.1", "run": "20261124T100000Z", "date": "2026-11-24", "pair": "v3-protocol",
@@ -72,7 +69,7 @@ def test_record_is_sorted_and_has_its_header(scenarios: Path) -> None:
     text = (scenarios / "recorded.yml").read_text()
     assert text.startswith(HEADER)
     assert list(yaml.safe_load(text)) == ["debian-12", "new", "old"]
-    assert not list(scenarios.glob("*.part"))
+    assert {path.name for path in scenarios.iterdir()} == {"schema", "recorded.yml"}
 
 
 def test_same_entry_changes_nothing_and_another_replaces_it(scenarios: Path) -> None:
@@ -107,39 +104,3 @@ def test_malformed_record_is_refused_by_name(scenarios: Path, text: str, said: s
     with pytest.raises(LabError) as refusal:
         recorded(RELEASE, scenarios)
     assert str(refusal.value).startswith(str(path)) and said in str(refusal.value)
-
-
-TOOK_PART = {
-    name: {"id": f"{name}-0123456789ab", "kind": "debootstrap", "libvirt": version}
-    for name, version in (("bookworm", "9.0.0"), ("trixie", "11.3.0"))
-}
-
-
-def test_green_run_puts_its_releases_on_record(scenarios: Path, tmp_path: Path) -> None:
-    run = SyntheticRun(tmp_path / "r", ["ooo", "noo"], CASES[:3], releases=TOOK_PART)
-    for combination in ("ooo", "noo"):
-        run.complete(combination)
-    assert record_run(scenarios, read_run(run.folder)) == ["bookworm", "trixie"]
-    entries = read_record(scenarios)
-    assert entries["bookworm"]["combinations"] == ["ooo", "noo"] and entries["trixie"]["combinations"] == ["noo"]
-    assert entries["trixie"]["id"] == "trixie-0123456789ab" and entries["trixie"]["date"] == "2025-11-24"
-    assert record_run(scenarios, read_run(run.folder)) == [], "it is there"
-
-
-def test_release_that_took_no_part_keeps_its_mark(scenarios: Path, tmp_path: Path) -> None:
-    run = SyntheticRun(tmp_path / "r", ["ooo"], CASES[:3], releases=TOOK_PART)
-    run.complete("ooo")
-    assert record_run(scenarios, read_run(run.folder)) == ["bookworm"]
-
-
-def test_run_that_proves_too_little_is_not_recorded(scenarios: Path, tmp_path: Path) -> None:
-    red = SyntheticRun(tmp_path / "red", ["ooo"], CASES[:3], releases=TOOK_PART)
-    red.complete("ooo", {CASES[1].id: wrong_state})
-    with pytest.raises(LabError, match="run red cannot be recorded: it is not green; record a green run of all cases"):
-        record_run(scenarios, read_run(red.folder))
-    chosen = SyntheticRun(tmp_path / "chosen", ["ooo"], CASES[:3], releases=TOOK_PART)
-    chosen.complete("ooo")
-    (chosen.folder / "run.json").write_text(json.dumps({**chosen.data, "cases": ["normal/*"]}))
-    with pytest.raises(LabError, match="run chosen cannot be recorded: it is a run of chosen cases"):
-        record_run(scenarios, read_run(chosen.folder))
-    assert read_record(scenarios) == {}
