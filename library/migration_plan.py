@@ -46,6 +46,13 @@ options:
     type: bool
     default: false
   about: {description: Further fields for C(run.json)., type: dict, default: {}}
+  given:
+    description:
+      - >-
+        What C(ansible-playbook) was given, for C(run.json): C(inventories), C(vars_files) and C(settings), those of the other
+        extra variables that a run depends on. The action plugin of the same name fills it in; leave it out.
+    type: dict
+    default: {"inventories": [], "vars_files": [], "settings": {}}
 attributes:
   check_mode:
     description: Checks everything and writes nothing.
@@ -110,6 +117,7 @@ def main() -> None:
             "prefix": {"type": "str", "default": "mlab-"},
             "start": {"type": "bool", "default": False},
             "about": {"type": "dict", "default": {}},
+            "given": {"type": "dict", "default": {"inventories": [], "vars_files": [], "settings": {}}},
         },
         supports_check_mode=True,
     )
@@ -120,7 +128,7 @@ def main() -> None:
         if given["start"]:
             check_results_root(Path(given["results_root"]))
         if starting:
-            start_run(plan, given["about"])
+            start_run(plan, {**given["about"], "given": given["given"]})
     except LabError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=starting and not plan["resume"], plan=plan)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from datetime import datetime, timezone
 from typing import Any, Mapping, Optional, Sequence
 
@@ -69,14 +72,28 @@ def effect_text(effect: Mapping[str, Any]) -> str:
 
 
 def again_text(run: Mapping[str, Any], combination: str, case: str) -> str:
-    """The one command that runs a case again.
+    """The one command that runs a case again, with the inventories, vars files and settings of its run.
 
     :param run: the data of run.json.
     """
-    settings = [("pair", run["pair"]["name"]), ("profile", run["profile"]), ("guest", run["guest"]), ("combination", combination)]
+    given = run.get("given", {})
+    settings = {
+        **given.get("settings", {}), "pair": run["pair"]["name"], "profile": run["profile"], "guest": run["guest"],
+        "combination": combination,
+    }
     return " ".join([
-        "ansible-playbook playbooks/run.yml", *(f"-e {name}={value}" for name, value in settings), f"-e 'cases={case}'",
+        "ansible-playbook playbooks/run.yml",
+        *(f"-i {shlex.quote(path)}" for path in given.get("inventories", ())),
+        *(f"-e {shlex.quote(f'@{path}')}" for path in given.get("vars_files", ())),
+        *(f"-e {_setting_text(name, value)}" for name, value in settings.items()),
+        f"-e 'cases={case}'",
     ])
+
+
+def _setting_text(name: str, value: Any) -> str:
+    """An extra variable for a shell: as JSON where Ansible would not read ``name=value`` as it was."""
+    plain = isinstance(value, str) and re.fullmatch(r"[\w.,:+/@-]+", value)
+    return f"{name}={value}" if plain else shlex.quote(json.dumps({name: value}))
 
 
 def duration_text(seconds: float) -> str:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user gave for a run, as far as run.json keeps it: enough to run a case again, and no secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Iterable, Mapping
+
+from .catalogue import SECTIONS
+
+# Settings that a case depends on, beside those that stand for values in the catalogue. The command that runs a case again names
+# pair, profile, guest, combination and cases itself.
+SETTINGS = (
+    "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "lab_state", "results_root", "tap", "time_limit",
+    "workers", *(f"own_{section}" for section in SECTIONS),
+)
+
+# A URL with a user's name, and perhaps a password.
+_CREDENTIALS = re.compile(r"://[^/\s\"]*@")
+
+
+def kept(
+    inventories: list[str], vars_files: list[str], settings: Mapping[str, Any], catalogue_settings: Iterable[str]
+) -> dict[str, Any]:
+    """What run.json keeps of what ``ansible-playbook`` was given.
+
+    :param settings: extra variables that are in none of the files.
+    :param catalogue_settings: names of the settings that stand for values in the catalogue.
+    """
+    allowed = {*SETTINGS, *catalogue_settings}
+    chosen = {
+        name: value for name, value in settings.items() if name in allowed and not _CREDENTIALS.search(json.dumps(value))
+    }
+    return {"inventories": inventories, "vars_files": vars_files, "settings": chosen}
