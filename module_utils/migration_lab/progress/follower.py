@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Optional
+from typing import Iterable, Optional
 
 from ..journal.files import RUN_FILE, journal_paths, not_obtained_paths
 from ..journal.journal import wall_seconds
@@ -34,7 +34,8 @@ class RunFollower:
         data = read_run_file(folder / RUN_FILE)
         self._run, self._pair = str(data["run"]), str(data["pair"]["name"])
         names = sorted(check_combinations(data["combinations"]), key=COMBINATIONS.index)
-        self._combinations = [_Combination(folder / name, since) for name in names]
+        planned = data.get("selected", {})  # runs of older labs have it in their journals alone
+        self._combinations = [_Combination(folder / name, since, planned.get(name, ())) for name in names]
 
     def look(self, now: float) -> RunProgress:
         """How far the run is.
@@ -53,9 +54,10 @@ class RunFollower:
 class _Combination:
     """A combination's folder: a journal, and perhaps a note that it was not obtained, for each cell that worked on it."""
 
-    def __init__(self, folder: Path, since: float) -> None:
+    def __init__(self, folder: Path, since: float, planned: Iterable[str]) -> None:
         self._folder = folder
         self._since = since
+        self._planned = set(planned)
         self._journals: dict[Path, GrowingJournal] = {}
 
     def read_on(self) -> None:
@@ -71,21 +73,22 @@ class _Combination:
 
     @property
     def selected(self) -> set[str]:
-        """The case ids that any cell selected."""
-        return {case for journal in self._journals.values() for case in journal.selected}
+        """The ids of its cases; empty when neither run.json nor a journal has them."""
+        return self._planned or {case for journal in self._journals.values() for case in journal.selected}
 
     def progress(self, now: float, others: int) -> CombinationProgress:
-        """:param others: cases of the combination with the most, taken for one that has no journal."""
+        """:param others: cases of the combination with the most, taken for one whose cases are not known."""
         journals = [journal for journal in self._journals.values() if journal.stretches]
         notes = {_cell(path): path for path in not_obtained_paths(self._folder) if _modified(path) >= self._since}
         begun = {_cell(journal.path): self._phase(journal, notes.get(_cell(journal.path))) for journal in journals}
-        verdicts = {case: verdict for journal in journals for case, verdict in journal.verdicts.items()}
+        # Of a case that two cells ran the earliest result counts, as in the report.
+        final = sorted((time, case, journal.verdicts[case]) for journal in journals for case, time in journal.ended.items())
+        verdicts = {case: verdict for _, case, verdict in reversed(final)}
         counts, selected = Counter(verdicts.values()), self.selected
-        # A cell that never began has a note alone. When the others selected every case, they took its share.
-        phases = {**dict.fromkeys(notes if len(selected) < max(others, 1) else (), Phase.NOT_OBTAINED), **begun}
+        phases = {**dict.fromkeys(notes, Phase.NOT_OBTAINED), **begun}  # a cell that never began has a note alone
         order = (Phase.RUNNING, Phase.INTERRUPTED, Phase.NOT_OBTAINED)
         phase = next((one for one in order if one in phases.values()), Phase.WAITING)
-        if selected and selected <= set(verdicts) and phases.keys() == begun.keys():
+        if selected and selected <= set(verdicts):
             phase = Phase.DONE
         running = [journal for journal in journals if phases[_cell(journal.path)] is Phase.RUNNING and phase is Phase.RUNNING]
         stretches = [stretch for journal in journals for stretch in journal.stretches]
@@ -93,8 +96,7 @@ class _Combination:
         seconds, rate = wall_seconds(stretches), None
         if running:
             since = max(min(journal.stretches[-1][0] for journal in running), now - WINDOW)
-            ended = {case: time for journal in journals for case, time in journal.ended.items()}
-            rate = sum(time > since for time in ended.values()) / max(now - since, 1.0)
+            rate = sum(time > since for time, _, _ in final) / max(now - since, 1.0)
         elif phase is Phase.DONE:
             rate = len(verdicts) / max(seconds, 1.0)
         reasons = dict.fromkeys(_reason(notes[cell]) for cell in phases if phases[cell] is Phase.NOT_OBTAINED)

@@ -65,7 +65,7 @@ class GrowingJournal:
             self.stretches[-1] = start, max(end, time)
         if isinstance(entry, CaseResult):
             if entry.final:
-                self.verdicts[entry.case] = entry.verdict
+                self.verdicts.setdefault(entry.case, entry.verdict)
                 self.ended.setdefault(entry.case, time)
         elif entry.get("event") == "end":
             self.complete = bool(entry["complete"])

@@ -31,9 +31,11 @@ def chat_line(run: Run, comparison: Optional[Comparison] = None) -> str:
 
 
 def _what(run: Run) -> str:
-    """``debian, libvirt 9.0.0 -> 11.3.0``."""
-    versions = [" and ".join(found) or "?" for found in run.class_versions.values()]
-    return f"{_short(run.data['pair']['name'])}, libvirt {' -> '.join(versions)}"
+    """``debian, libvirt 9.0.0 -> 11.3.0``; of a run with one class of machines ``debian, new libvirt 11.3.0``."""
+    name = _short(run.data["pair"]["name"])
+    versions = {age: " and ".join(found) for age, found in run.class_versions.items() if found}
+    only = f"{next(iter(versions))} " if len(versions) == 1 else ""
+    return f"{name}, {only}libvirt {' -> '.join(versions.values())}" if versions else name
 
 
 def _sums(run: Run) -> str:

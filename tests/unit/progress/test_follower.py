@@ -325,7 +325,8 @@ class Cells:
     """A run whose combination noo two cells share, beside a finished ooo."""
 
     def __init__(self, tmp_path: Path, clock: Clock) -> None:
-        self.run, self.clock = lab(tmp_path, "ooo", "noo"), clock
+        ids = [case.id for case in TWELVE]
+        self.run, self.clock = SyntheticRun(tmp_path / "run", ("ooo", "noo"), TWELVE, selected={"ooo": ids, "noo": ids}), clock
         complete(self.run, "ooo", clock)
         self.follower = RunFollower(self.run.folder)
 
@@ -399,3 +400,21 @@ def test_a_share_that_never_began_is_missing_until_another_cell_takes_it(cells: 
     assert (seen.phase, seen.reason) == (Phase.NOT_OBTAINED, "no disk left")
     cells.finish(cells.begin("a", TWELVE[6:]), TWELVE[6:])
     assert cells.look().phase is Phase.DONE
+
+
+def test_the_number_of_cases_is_known_before_any_has_run(cells: Cells) -> None:
+    seen = cells.look()
+    assert (seen.phase, seen.selected, seen.done) == (Phase.WAITING, 12, 0)
+
+
+def test_a_complete_share_is_not_the_combination(cells: Cells) -> None:
+    cells.finish(cells.begin("a", TWELVE[:6]), TWELVE[:6])
+    assert (cells.look().phase, cells.look().selected) == (Phase.WAITING, 12), "the other share has not begun"
+
+
+def test_of_a_case_that_two_cells_ran_the_earlier_result_counts(cells: Cells) -> None:
+    first, second = cells.begin("b", TWELVE[:6]), cells.begin("a", TWELVE)
+    cells.run.record(first, TWELVE[0], wrong_state)
+    cells.clock.passes(1)
+    cells.run.record(second, TWELVE[0])
+    assert cells.look().counts == {Verdict.FAIL: 1}

@@ -30,9 +30,14 @@ def test_red_run_says_everything_that_keeps_it_from_green(tmp_path: Path) -> Non
     lab.die(journal)
     journal.close()
     assert chat_line(read_run(lab.folder)) == (
-        "debian, libvirt 9.0.0 -> ?: NOT green, 6 pass, 1 fail, 1 error, 10 not obtained, 1 combination not obtained, "
+        "debian, old libvirt 9.0.0: NOT green, 6 pass, 1 fail, 1 error, 10 not obtained, 1 combination not obtained, "
         "1 daemon death unexplained; run night"
     )
+
+
+def test_a_run_without_a_version_names_the_pair(tmp_path: Path) -> None:
+    line = chat_line(read_run(SyntheticRun(tmp_path / "night", ["ooo"], CASES[:1]).folder))
+    assert line.startswith("debian: NOT green, ")
 
 
 def test_emulated_machines_are_said(tmp_path: Path) -> None:
@@ -49,5 +54,5 @@ def test_line_is_never_too_long_and_keeps_start_and_run(tmp_path: Path) -> None:
     lab.complete("ooo")
     line = chat_line(read_run(lab.folder))
     assert len(line) == LONGEST
-    assert line.startswith("ppp") and "libvirt 9.0.0 -> ?: green, 1 pass" in line
+    assert line.startswith("ppp") and "old libvirt 9.0.0: green, 1 pass" in line
     assert line.endswith(f"...; run {'n' * 57}...") and "\n" not in line
