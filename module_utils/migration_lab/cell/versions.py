@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Mapping
 
 from ..model.case import ROLES
@@ -26,6 +27,9 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
     """
     deadline = time.monotonic() + wait
     agent = AgentProcess(cell.client.exec, cell.client.python)
+    # What does not go through the agent is read while that starts.
+    pool = ThreadPoolExecutor(len(ROLES))
+    systems = {role: pool.submit(getattr(cell, role).system) for role in ROLES}
     try:
         try:
             hello = agent.call("hello", OPEN_LIMIT)
@@ -34,7 +38,7 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
                 f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding"
             ) from error
         versions = {
-            "client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"], **cell.client.system()},
+            "client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"], **systems["client"].result()},
         }
         for role, machine in (("source", cell.source), ("target", cell.target)):
             opened = _open(agent, role, machine.name, machine.uri, deadline)
@@ -43,7 +47,7 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
                 "libvirt": format_version(opened["libvirt"]),
                 "hypervisor": format_version(qemu),
                 "hostname": opened["hostname"],
-                **machine.system(),
+                **systems[role].result(),
             }
             if arch:
                 _check_machine_type(agent, role, machine.name, arch, machine_type)
@@ -52,6 +56,7 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
         raise LabError(f"the daemons did not tell their versions: {error}") from error
     finally:
         agent.close()
+        pool.shutdown()
 
 
 def _open(agent: AgentProcess, role: str, name: str, uri: str, deadline: float) -> dict[str, Any]:

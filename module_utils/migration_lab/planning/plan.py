@@ -13,6 +13,7 @@ from typing import Any, Mapping, Sequence
 from ..journal.files import RUN_FILE
 from ..journal.journal import SCHEMA, read_journals
 from ..journal.whole_file import write_whole
+from ..lab_host.abilities import WANTED_LIMITS
 from ..model.case import select_cases
 from ..model.combination import COMBINATIONS, check_combinations, classes, deal
 from ..model.digest import data_id, files_id
@@ -30,6 +31,9 @@ from .recorded import recorded
 IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id", "ledger_id")
 
 _ADVICE = "set results_root to a folder that can be written"
+
+# A daemon's connections to client and peer, the guest's monitor and what migrates it.
+FILES_PER_CASE = 4
 
 
 def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,8 +197,14 @@ def _check_values(given: Mapping[str, Any]) -> None:
     if given["run"] == "last" and not given["resume"]:
         raise LabError("a run cannot be named 'last', which base=last has for the last comparable run; give it another name")
     workers = given["workers"]
-    if not re.fullmatch("auto|[1-9][0-9]{0,3}", workers):
+    if not re.fullmatch("auto|[1-9][0-9]*", workers):
         raise LabError(f"workers is '{workers}'; it must be auto, or a number of cases at a time, at least 1")
+    most = WANTED_LIMITS["nofile"][1] // FILES_PER_CASE
+    if workers != "auto" and int(workers) > most:
+        raise LabError(
+            f"workers is '{workers}'; it must be at most {most}: a process may have {WANTED_LIMITS['nofile'][1]} files "
+            f"open, and its daemon needs about {FILES_PER_CASE} for each case"
+        )
     if given["time_limit"] < 1:
         raise LabError(f"time_limit is {given['time_limit']:g}; it must be at least 1 second")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*-", given["prefix"]):
