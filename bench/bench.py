@@ -88,13 +88,13 @@ def bench_matrix(root: Path) -> dict[str, Any]:
 
 
 def bench_checks(root: Path) -> dict[str, Any]:
-    """What the tap and the looks at the guests themselves cost: the same 96 cases without them, with the tap, with both.
+    """What relay and guest checks cost: the same 96 cases without them, with the relay, with both.
 
     ``seconds_per_case`` is wall time per case, which is what they add to a run; the runs are interleaved, twice each.
     """
     ways = {
-        "neither": ("tap=false", "guest_checks=false"), "tap": ("tap=true", "guest_checks=false"),
-        "both": ("tap=true", "guest_checks=true"),
+        "neither": ("relay=false", "guest_checks=false"), "relay": ("relay=true", "guest_checks=false"),
+        "both": ("relay=true", "guest_checks=true"),
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number in (1, 2):
@@ -104,8 +104,8 @@ def bench_checks(root: Path) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "seconds_per_case": per_case,
-        "tap_share": round(per_case["tap"] / per_case["neither"] - 1, 4),
-        "guest_checks_share": round(per_case["both"] / per_case["tap"] - 1, 4),
+        "relay_share": round(per_case["relay"] / per_case["neither"] - 1, 4),
+        "guest_checks_share": round(per_case["both"] / per_case["relay"] - 1, 4),
     }
 
 

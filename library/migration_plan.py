@@ -38,7 +38,7 @@ options:
   run: {description: "Name of the run, not V(last). Empty for a new name made from the time.", type: str, default: ''}
   resume: {description: Go on with the run O(run) or the newest one., type: bool, default: false}
   workers: {description: "Cases at a time, or V(auto).", type: str, default: auto}
-  tap: {description: Whether connections go through the tap; a pair with a ceiling needs it., type: bool, default: true}
+  relay: {description: Whether connections go through the relay; a pair with a ceiling needs it., type: bool, default: true}
   time_limit: {description: Seconds that a case may take., type: float, default: 60}
   prefix: {description: Start of the name of every domain of the lab., type: str, default: mlab-}
   start:
@@ -112,7 +112,7 @@ def main() -> None:
             "run": {"type": "str", "default": ""},
             "resume": {"type": "bool", "default": False},
             "workers": {"type": "str", "default": "auto"},
-            "tap": {"type": "bool", "default": True},
+            "relay": {"type": "bool", "default": True},
             "time_limit": {"type": "float", "default": 60},
             "prefix": {"type": "str", "default": "mlab-"},
             "start": {"type": "bool", "default": False},

@@ -77,7 +77,7 @@ def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]
     lower, what = old, "old"
     if "ceiling" in pair:
         if pair["ceiling"] not in CEILINGS:
-            raise LabError(f"pair '{name}': the tap knows no ceiling {pair['ceiling']}; it has {', '.join(CEILINGS)}")
+            raise LabError(f"pair '{name}': the relay knows no ceiling {pair['ceiling']}; it has {', '.join(CEILINGS)}")
         if parse_version(old) < parse_version(pair["boundary"]):
             raise LabError(
                 f"pair '{name}': a ceiling on a machine that is old anyway: release '{pair['old']}' has libvirt {old}, below "

@@ -12,8 +12,8 @@ from .catalogue import SECTIONS
 # Settings that a case depends on, beside those that stand for values in the catalogue. The command that runs a case again names
 # pair, profile, guest, combination and cases itself.
 SETTINGS = (
-    "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "lab_state", "results_root", "tap", "time_limit",
-    "workers", *(f"own_{section}" for section in SECTIONS),
+    "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "lab_state", "relay", "results_root", "tap",
+    "time_limit", "workers", *(f"own_{section}" for section in SECTIONS),
 )
 
 # A URL with a user's name, and perhaps a password.

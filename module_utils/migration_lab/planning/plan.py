@@ -45,8 +45,8 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     given = {**given, **load_catalogue(scenarios, given["settings"], given)}
     _check_values(given)
     pair = choose_pair(given["pair"], given["pairs"], given["releases"])
-    if "ceiling" in pair and not given["tap"]:
-        raise LabError(f"pair '{pair['name']}' has a ceiling, which is the tap's work, and tap is false; leave tap out")
+    if "ceiling" in pair and not given["relay"]:
+        raise LabError(f"pair '{pair['name']}' has a ceiling, which the relay presents, and relay is false; leave relay out")
     guest = choose_guest(given["guest"], given["guests"], pair, given["releases"], given["guest_machine"])
     guest["oldest"] = min((given["releases"][pair[side]]["libvirt"] for side in ("old", "new")), key=parse_version)
     profile = load_profile(given["profile"], scenarios)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Template
 
 from default_catalogue import SETTINGS
 
@@ -30,6 +31,12 @@ def test_defaults_of_a_role_are_those_that_its_argument_spec_gives(role: str) ->
     plain = {name: default for name, default in defaults.items() if "{{" not in str(default)}
     assert plain == {name: option["default"] for name, option in documented.items() if "default" in option}
     assert set(defaults) <= set(documented)
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "True"), ({"tap": False}, "False")])
+def test_the_old_name_of_a_setting_still_works(given: dict[str, Any], used: str) -> None:
+    defaults = yaml.safe_load((ROOT / "roles/settings/defaults/main.yml").read_text())
+    assert Template(defaults["relay"]).render(given) == used
 
 
 def test_planner_gets_the_settings_that_the_catalogue_names() -> None:

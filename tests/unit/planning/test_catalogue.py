@@ -239,8 +239,8 @@ def test_emulated_pair_is_one_release_with_a_ceiling_below_the_boundary() -> Non
     }
 
 
-def test_ceiling_that_the_tap_does_not_know_is_refused() -> None:
-    with pytest.raises(LabError, match=r"pair 'emulated-v2': the tap knows no ceiling 0\.9\.0; it has 0\.9\.1"):
+def test_ceiling_that_the_relay_does_not_know_is_refused() -> None:
+    with pytest.raises(LabError, match=r"pair 'emulated-v2': the relay knows no ceiling 0\.9\.0; it has 0\.9\.1"):
         choose_pair("emulated-v2", changed(PAIRS, "emulated-v2/ceiling", "0.9.0"), RELEASES)
 
 

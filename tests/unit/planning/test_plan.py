@@ -32,7 +32,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
         **NO_OWN, "settings": SETTINGS, "pair": "debian", "profile": "canonical", "guest": "x86_64", "guest_machine": "",
         "combinations": "all", "cases": "*", "cells": ["a"], "scenarios": str(ROOT / "scenarios"), "lab_files": [],
         "results_root": str(tmp_path / "results"), "run": "", "resume": False, "start": True, "about": {},
-        "workers": "auto", "time_limit": 60.0, "prefix": "mlab-", "tap": True,
+        "workers": "auto", "time_limit": 60.0, "prefix": "mlab-", "relay": True,
     }
 
 
@@ -115,7 +115,7 @@ TREE_PAIR = {"old": "tree", "new": "debian-12", "boundary": "0.9.2", "alone_agai
     [("debian", "9.0.0"), ("debian-lts", "7.0.0"), ("emulated-v2", "9.0.0"), ("with-a-tree", "0.9.1")],
 )
 def test_guest_must_fit_the_oldest_libvirt_of_the_pair(given: dict[str, Any], pair: str, oldest: str) -> None:
-    """Of the versions that are really there: one that only the tap shows takes the XML that it can."""
+    """Of the versions that are really there: one that only the relay shows takes the XML that it can."""
     releases = {**CATALOGUE["releases"], "tree": TREE}
     pairs = {**CATALOGUE["pairs"], "with-a-tree": TREE_PAIR}
     plan = make_plan({**given, "own_releases": releases, "own_pairs": pairs, "pair": pair})
@@ -134,14 +134,14 @@ def test_emulated_old_machines_have_a_ceiling(given: dict[str, Any], combination
     assert list(plan["releases"]) == ["debian-12"], "one image does for both"
 
 
-def test_ceiling_needs_the_tap(given: dict[str, Any], tmp_path: Path) -> None:
+def test_ceiling_needs_the_relay(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(LabError) as refusal:
-        make_plan({**given, "pair": "emulated-v2", "tap": False})
+        make_plan({**given, "pair": "emulated-v2", "relay": False})
     assert str(refusal.value) == (
-        "pair 'emulated-v2' has a ceiling, which is the tap's work, and tap is false; leave tap out"
+        "pair 'emulated-v2' has a ceiling, which the relay presents, and relay is false; leave relay out"
     )
     assert list(tmp_path.iterdir()) == []
-    assert make_plan({**given, "tap": False})["pair"]["name"] == "debian", "others do without it"
+    assert make_plan({**given, "relay": False})["pair"]["name"] == "debian", "others do without it"
 
 
 def test_plan_of_the_same_inputs_is_the_same(given: dict[str, Any]) -> None:
