@@ -11,12 +11,10 @@ from typing import Any
 from ..journal.journal import IDENTITY
 from ..model.case import ROLES
 from ..model.combination import classes
+from ..results.comparable import question
 from ..results.comparison import case_state
 from ..results.run import CombinationResult, Run
 from ..results.run_folders import journal_bytes
-
-# What makes two pairs the same question.
-_PAIR = ("name", "old", "new", "boundary", "ceiling")
 
 # Fields of run.json that are kept as they are.
 _TEXTS = ("started", "profile", "guest")
@@ -67,10 +65,9 @@ def record_of(run: Run) -> RunRecord:
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"{text!r} is no text")
-    pair = {field: data["pair"][field] for field in _PAIR if data["pair"].get(field)}
-    asked = {"combinations": sorted(data["combinations"]), "cases": sorted(data["cases"])}
+    asked = question(data)
     return RunRecord(
-        run.folder.name, data["started"], run.green, _text(pair), data["profile"], data["guest"], _text(asked),
+        run.folder.name, data["started"], run.green, _text(asked["pair"]), data["profile"], data["guest"], _text(asked["asked"]),
         journal_bytes(run.folder), {combination.name: _combination(run, combination) for combination in run.combinations},
     )
 

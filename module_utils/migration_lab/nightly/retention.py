@@ -20,12 +20,10 @@ from typing import Any, Optional, Sequence
 from ..journal.files import RUN_FILE
 from ..journal.journal import SCHEMA
 from ..model.errors import LabError
+from ..results.comparable import question
 from .night import CHANGES, NIGHT_FILE
 
 DAY = 86400.0  # seconds
-
-# Fields of run.json that are equal in comparable runs.
-COMPARABLE = ("pair", "profile", "guest", "combinations", "cases")
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def remove_run(root: Path, name: str) -> None:
 def _read(folder: Path) -> Optional[KeptRun]:
     try:
         return _judged(folder)
-    except (OSError, AttributeError, TypeError):  # it is gone, cannot be read, or its run.json is damaged
+    except (OSError, AttributeError, KeyError, TypeError):  # it is gone, cannot be read, or its run.json is damaged
         return None
 
 
@@ -136,7 +134,7 @@ def _judged(folder: Path) -> Optional[KeptRun]:
         name=folder.name,
         started=data["started"],
         touched=_touched(folder),
-        kind=json.dumps([data.get(field) for field in COMPARABLE], sort_keys=True),
+        kind=json.dumps(question(data), sort_keys=True),
         outcome=_outcome(results) if results else None,
         green=bool(results and results.get("green") is True),
         newer_images=bool(_object(folder / NIGHT_FILE).get("packages")),

@@ -86,7 +86,10 @@ def folder(root: Path, name: str, **data: Any) -> Path:
     made = root / name
     (made / "nnn").mkdir(parents=True)
     (made / "nnn" / "journal.jsonl").write_text("{}\n")
-    facts = {"schema": 1, "run": name, "started": f"2026-01-01T00:00:{name}Z", "pair": {"name": "debian"}, "profile": "canonical"}
+    facts = {
+        "schema": 1, "run": name, "started": f"2026-01-01T00:00:{name}Z", "pair": {"name": "debian"}, "profile": "canonical",
+        "guest": "x86_64", "combinations": ["nnn"], "cases": ["*"],
+    }
     (made / "run.json").write_text(json.dumps({**facts, **data}))
     return made
 

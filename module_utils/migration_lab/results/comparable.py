@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which runs are comparable: those that asked the same question."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+# What makes two pairs the same question; how many cases run at a time does not.
+_PAIR = ("name", "old", "new", "boundary", "ceiling")
+
+
+def question(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run asked, equal for comparable runs: ``pair``, ``profile``, ``guest``, and ``asked``, the combinations and cases.
+
+    :param data: of run.json.
+    :raises KeyError, TypeError: when run.json is damaged.
+    """
+    return {
+        "pair": {field: data["pair"][field] for field in _PAIR if data["pair"].get(field)},
+        "profile": data["profile"],
+        "guest": data["guest"],
+        "asked": {"combinations": sorted(data["combinations"]), "cases": sorted(data["cases"])},
+    }
