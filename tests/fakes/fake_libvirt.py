@@ -151,7 +151,7 @@ class Connection(object):
         name = re.search("<name>(.*)</name>", xml).group(1)
         if name == "bad":
             raise libvirtError("XML error: unknown OS type", 27, 20)
-        kernel = re.search("<kernel>(.*)</kernel>", xml)
+        kernel = re.search("<(?:kernel|loader)>([^<]*)</", xml)
         return self.domains.setdefault(name, Domain(self, name, kernel and kernel.group(1) or ""))
 
 

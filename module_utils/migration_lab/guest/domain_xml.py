@@ -11,8 +11,9 @@ from .config import GuestConfig
 # libvirt's first version that takes <controller type='usb' model='none'/> (0.9.11) and <memballoon model='none'/> (0.8.5).
 USB_NONE = parse_version("0.9.11")
 
-
 MEMBALLOON_NONE = parse_version("0.8.5")
+# libvirt's first version that passes <loader> on to QEMU.
+LOADER = parse_version("0.9.12")
 
 
 def domain_xml(guest: GuestConfig, name: str, uuid: str, description: str = "") -> str:
@@ -31,6 +32,8 @@ def domain_xml(guest: GuestConfig, name: str, uuid: str, description: str = "") 
     # Without a firmware of its own the Arm board needs a GIC that the kernel knows: version 2.
     features = "<features><gic version='2'/></features>" if guest.arch == "aarch64" else ""
     usb = "<controller type='usb' model='none'/>" if oldest >= USB_NONE else ""
+    # The x86 image is firmware as well, which starts at once.
+    boot = "loader" if oldest >= LOADER and guest.arch == "x86_64" else "kernel"
     balloon = "<memballoon model='none'/>" if oldest >= MEMBALLOON_NONE else ""
     return (
         f"<domain type='{domain_type}'>"
@@ -38,7 +41,7 @@ def domain_xml(guest: GuestConfig, name: str, uuid: str, description: str = "") 
         f"<description>{escape(description)}</description>"
         f"<memory>{guest.memory * 1024}</memory><vcpu>1</vcpu>"
         f"<os><type arch={quoteattr(guest.arch)} machine={quoteattr(guest.machine)}>hvm</type>"
-        f"<kernel>{escape(guest.kernel)}</kernel></os>"
+        f"<{boot}>{escape(guest.kernel)}</{boot}></os>"
         f"{features}{cpu}"
         f"<devices>{usb}{balloon}</devices>"
         "</domain>"

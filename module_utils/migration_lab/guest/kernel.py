@@ -34,13 +34,14 @@ The counter shows that the guest makes progress; it is no clock. Ticks get lost 
 (TCG on an idle lab host: 99 to 100 a second on x86_64, 95 to 99 on aarch64; fewer on a busy one). A guest that meets an
 exception stops counting for good and stays halted; one that is reset starts again at 0.
 
-Both guests run in 16 MiB of RAM. QEMU's ``-kernel`` (libvirt: ``<kernel>``) starts them. They need no initrd, command
-line, disk, display or serial port, and one processor. The pattern overwrites aarch64's device tree, at 8 MiB.
+Both guests run in 16 MiB of RAM. QEMU's ``-kernel`` (libvirt: ``<kernel>``) starts them; the x86_64 image is firmware as
+well (``-bios``, ``<loader>``), which is nine times as fast as SeaBIOS. They need no initrd, command line, disk, display
+or serial port, and one processor. The pattern overwrites aarch64's device tree, at 8 MiB.
 
 ======= =================== ============================================ =================================
 arch    machine             processor                                    interrupts
 ======= =================== ============================================ =================================
-x86_64  pc-i440fx-*, q35    any: 32-bit code, no instruction after i486  PIC and PIT, with SeaBIOS
+x86_64  pc-i440fx-*, q35    any: 32-bit code, no instruction after i486  PIC and PIT
 aarch64 virt-*              a 64-bit one, named (cortex-a57): the        GICv2, to be asked for
                             machine's default is 32-bit                  (``<gic version='2'/>``)
 ======= =================== ============================================ =================================
@@ -73,7 +74,7 @@ class Guest:
 
     Attributes:
         arch: architecture, in libvirt's spelling: ``x86_64`` or ``aarch64``.
-        image: contents of the file that ``<kernel>`` names.
+        image: contents of the file that ``<kernel>`` or ``<loader>`` names.
         file_name: name, without directory, under which the lab stores the image.
         ram_base: guest-physical address of the first byte of RAM.
         load_address: guest-physical address at which QEMU places the image.

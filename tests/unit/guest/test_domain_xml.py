@@ -20,13 +20,20 @@ def parsed(guest: GuestConfig, name: str = "mlab-noo-001") -> ElementTree.Elemen
     return ElementTree.fromstring(domain_xml(guest, name, UUID))
 
 
-def test_domain_has_its_name_uuid_and_kernel() -> None:
+def test_domain_has_its_name_uuid_and_image() -> None:
     domain = parsed(X86)
     assert domain.tag == "domain"
     assert (domain.findtext("name"), domain.findtext("uuid")) == ("mlab-noo-001", UUID)
-    assert domain.findtext("os/kernel") == "/lab/guest-x86_64.img"
-    assert domain.findtext("os/type") == "hvm" and domain.find("os/loader") is None
+    assert domain.findtext("os/loader") == "/lab/guest-x86_64.img"
+    assert domain.findtext("os/type") == "hvm" and domain.find("os/kernel") is None
     assert domain.findtext("vcpu") == "1"
+
+
+@pytest.mark.parametrize("guest", [replace(X86, oldest="0.9.11"), ARM], ids=["before loader", "aarch64"])
+def test_image_is_the_kernel_where_it_cannot_be_firmware(guest: GuestConfig) -> None:
+    domain = parsed(guest)
+    assert domain.findtext("os/kernel") == guest.kernel and domain.find("os/loader") is None
+    assert parsed(replace(X86, oldest="0.9.12")).find("os/kernel") is None
 
 
 @pytest.mark.parametrize(("accel", "kind"), [("tcg", "qemu"), ("kvm", "kvm")])
@@ -72,7 +79,7 @@ def test_text_with_markup_stays_text() -> None:
     odd = replace(X86, kernel="/lab/<&>'\".img", machine="a'b\"c&", cpu="<cpu>")
     domain = parsed(odd, "mlab-<&>")
     assert domain.findtext("name") == "mlab-<&>"
-    assert domain.findtext("os/kernel") == odd.kernel and domain.findtext("cpu/model") == odd.cpu
+    assert domain.findtext("os/loader") == odd.kernel and domain.findtext("cpu/model") == odd.cpu
     system = domain.find("os/type")
     assert system is not None and system.get("machine") == odd.machine
 

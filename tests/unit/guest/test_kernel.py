@@ -57,9 +57,9 @@ class X86:
 
     def __init__(self, image: bytes) -> None:
         header = struct.unpack("<8I", image[:32])
-        self.memory = Memory(header[4], image)
+        self.memory = Memory(header[4], image[:header[5] - header[4]])
         self.ip = header[7]
-        self.eax = self.esp = self.edi = self.cs = 0
+        self.eax = self.ecx = self.esp = self.esi = self.edi = self.cs = 0
         self.carry = self.equal = False
         self.backwards = True  # as bad as it gets: the guest has to clear the direction flag itself
         self.interrupts = True  # likewise
@@ -91,8 +91,17 @@ class X86:
             self.eax = self.fetch(4)
         elif opcode == 0xBC:  # mov esp, imm32
             self.esp = self.fetch(4)
+        elif opcode == 0xB9:  # mov ecx, imm32
+            self.ecx = self.fetch(4)
+        elif opcode == 0xBE:  # mov esi, imm32
+            self.esi = self.fetch(4)
         elif opcode == 0xBF:  # mov edi, imm32
             self.edi = self.fetch(4)
+        elif opcode == 0xF3:  # rep movsb
+            assert self.fetch(1) == 0xA4 and not self.backwards and {0, 3} <= set(self.segments), "from ds to es, upwards"
+            while self.ecx:
+                self.memory.write(self.edi, 1, self.memory.read(self.esi, 1))
+                self.esi, self.edi, self.ecx = self.esi + 1, self.edi + 1, self.ecx - 1
         elif opcode == 0x05:  # add eax, imm32
             self.eax = self.eax + self.fetch(4) & 0xFFFFFFFF
         elif opcode == 0xFC:  # cld
@@ -284,9 +293,9 @@ def test_an_unknown_architecture_is_refused_in_one_sentence() -> None:
     )
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_the_image_is_less_than_a_kilobyte(arch: str) -> None:
-    assert 64 < len(guest.build(arch).image) < 1024
+def test_the_kernels_are_less_than_a_kilobyte() -> None:
+    assert 64 < len(guest.build("aarch64").image) < 1024
+    assert 64 < len(X86(guest.build("x86_64").image).memory.bytes) < 1024
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -378,7 +387,7 @@ def test_x86_multiboot_header() -> None:
     assert flags == 1 << 16, "the address fields count, nothing else is asked for"
     assert (magic + flags + checksum) % 2**32 == 0
     assert header == load == built.load_address == 0x100000
-    assert load_end == load + len(built.image)
+    assert load < load_end < load + len(built.image), "the firmware's code is not loaded"
     assert bss_end == load_end, "QEMU 1.x and 2.x compute the size from bss_end, 0 or not"
     assert load + 32 <= entry < load_end
 
@@ -387,6 +396,44 @@ def test_x86_image_is_not_taken_for_a_linux_kernel() -> None:
     image = guest.build("x86_64").image
     assert len(image) >= 0x206, "an old QEMU reads these bytes from its stack if the file has none"
     assert image[0x202:0x206] != b"HdrS"
+
+
+# --- x86_64: as firmware
+
+
+def test_x86_firmware_copies_the_kernel_and_enters_it() -> None:
+    built = guest.build("x86_64")
+    rom, base = built.image, 0xF0000
+    _, _, _, _, load, load_end, _, entry = struct.unpack("<8I", rom[:32])
+    assert len(rom) == 64 * 1024, "QEMU takes no firmware that is not a multiple of 64 KiB"
+
+    # The first instruction is at 0xfff0 and in 16-bit code, as all up to the far jump: cs is the ROM's.
+    opcode, distance = struct.unpack_from("<Bh", rom, 0xFFF0)
+    start = 0xFFF3 + distance & 0xFFFF
+    assert opcode == 0xE9 and load_end - load <= start < 0xFFF0
+    #  cli; lgdtd cs:OFFSET; mov eax,cr0; or al,0x1; mov cr0,eax; jmp 0x8:ADDRESS  (objdump -m i8086)
+    code = rom[start:start + 24]
+    assert code[:6].hex(" ") == "fa 66 2e 0f 01 16" and code[8:18].hex(" ") == "0f 20 c0 0c 01 0f 22 c0 66 ea"
+    (register,), (address, selector) = struct.unpack_from("<H", code, 6), struct.unpack_from("<IH", code, 18)
+    limit, table = struct.unpack_from("<HI", rom, register)
+    in_kernel = started_x86().tables["gdt"]
+    assert limit == in_kernel[1] - 1 and table - base == in_kernel[0] - load, "the kernel's table, where the ROM has it"
+    assert (address, selector) == (base + start + 24, 8)
+
+    machine = X86(rom)
+    machine.memory = Memory(base, rom)
+    machine.ip = address
+    for _ in range(20):
+        if machine.ip == entry:
+            break
+        machine.step()
+    assert machine.ip == entry
+    assert bytes(machine.memory.bytes[each] for each in range(load, load_end)) == rom[:load_end - load]
+    assert machine.segments == {0: 16, 3: 16}
+    others = [store for store in machine.memory.stores if not load <= store[0] < load_end]
+    assert others == [(0xFEE000F0, 4), (0xFEE00350, 4)], "nothing else but the local APIC's registers"
+    assert machine.memory.read(0xFEE000F0, 4) == 0x1FF, "the APIC is enabled"
+    assert machine.memory.read(0xFEE00350, 4) == 0x700, "LINT0: ExtINT, not masked"
 
 
 # --- x86_64: tables and start-up
@@ -619,6 +666,9 @@ KNOWN_X86 = [
     (x86_64.CLD, "fc"),
     (x86_64.STOSD, "ab"),  # stos DWORD PTR es:[edi],eax
     (x86_64.mov_edi(0x400000), "bf 00 00 40 00"),  # mov edi,0x400000
+    (x86_64.mov_ecx(0x2A8), "b9 a8 02 00 00"),  # mov ecx,0x2a8
+    (x86_64.mov_esi(0xF0000), "be 00 00 0f 00"),  # mov esi,0xf0000
+    (x86_64.REP_MOVSB, "f3 a4"),  # rep movs BYTE PTR es:[edi],BYTE PTR ds:[esi]
     (x86_64.add_eax(0x9E3779B1), "05 b1 79 37 9e"),  # add eax,0x9e3779b1
     (x86_64.cmp_edi(0xC00000), "81 ff 00 00 c0 00"),  # cmp edi,0xc00000
     (x86_64.jne_back(0x36), "75 c8"),  # at 0x100249: jne 0x100213
