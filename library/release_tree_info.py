@@ -62,7 +62,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model.errors import LabError
-from ansible.module_utils.migration_lab.releases.overlay import inspect_tree
+from ansible.module_utils.migration_lab.releases.tree import inspect_tree
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from typing import Any, Mapping
 from ..model.errors import LabError
 from ..model.version import parse_version
 from ..relay.ceiling import CEILINGS
-from ..releases.recipe import check_obtainable, resolve_release
+from ..releases.debootstrap import check_obtainable
+from ..releases.recipe import resolve_release
 from .schema import read_yaml, validate
 
 SECTIONS = ("releases", "pairs", "guests")

@@ -16,7 +16,8 @@ from migration_lab.model.digest import files_id
 from migration_lab.model.errors import LabError
 from migration_lab.planning.catalogue import choose_guest, choose_pair, load_catalogue
 from migration_lab.planning.profiles import load_profile
-from migration_lab.releases.recipe import check_obtainable, release_id, resolve_release
+from migration_lab.releases.debootstrap import check_obtainable
+from migration_lab.releases.recipe import release_id, resolve_release
 
 # The default catalogue
 

@@ -9,6 +9,7 @@ import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Mapping
 
 from ..model.errors import LabError
 from ..model.version import format_version, parse_version
@@ -20,6 +21,32 @@ BINDING = re.compile(r"libvirtmod(\.[\w-]+)?\.so")
 
 # The paths go into shell scripts of the machines.
 SAFE_PATH = re.compile(r"/[\w.+/-]*", re.ASCII)
+
+
+# The fields that an image is built from, beside the base's. The checksum identifies a tree, wherever it is.
+RECIPE = ("sha256", "prefix", "binding", "adapt_emulators")
+
+# libvirt asks QEMU by QMP what it can do since 1.0; before, it read what -help and -cpu '?' print.
+COMMAND_LINE_PROBED = parse_version("1.0.0")
+# Since about 1.2 QEMU describes each model that -cpu '?' lists, which libvirt then took for its name; 9.0 has dropped -no-acpi
+# and -no-hpet, and with them the word x86 before the models.
+OUTPUT_CHANGED = parse_version("1.2")
+
+
+def lay_over(base: Mapping[str, Any], release: Mapping[str, Any], python: str) -> dict[str, Any]:
+    """The recipe of a tree over its base: its own ``packages`` are added to those of the base.
+
+    ``interpreter`` is the one that its binding is for. ``adapt_emulators`` tells whether its libvirt needs the lab's script
+    before an emulator that has become too new for it.
+
+    :param python: the wrapper in the machine that runs ``interpreter`` with the tree's libraries and binding.
+    """
+    recipe = {**base, **release, "python": python, "interpreter": release.get("python", base["python"])}
+    recipe["packages"] = [*base["packages"], *(package for package in release["packages"] if package not in base["packages"])]
+    recipe["adapt_emulators"] = (
+        parse_version(recipe["libvirt"]) < COMMAND_LINE_PROBED and parse_version(recipe["qemu"]) >= OUTPUT_CHANGED
+    )
+    return recipe
 
 
 @dataclass(frozen=True)

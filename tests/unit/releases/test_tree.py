@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from migration_lab.model.errors import LabError
-from migration_lab.releases.overlay import Tree, inspect_tree
+from migration_lab.releases.tree import Tree, inspect_tree
 
 PREFIX = "opt/libvirt-0.9.1"
 FILES = (
