@@ -62,7 +62,10 @@ def cases_seconds(root: Path, name: str, *settings: str) -> dict[str, Any]:
     """Run 96 cases on nnn and return their wall time, time per phase, and the lab's own share."""
     run = f"bench-{name}"
     play("run", "combination=nnn", f"results_root={root}", f"run={run}", *settings)
-    lines = [json.loads(line) for line in (root / run / "nnn" / "journal.jsonl").read_text().splitlines()]
+    from migration_lab.journal.files import journal_paths
+
+    (journal,) = journal_paths(root / run / "nnn")
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
     cases = [line for line in lines if line["type"] == "case"]
     end = next(line for line in lines if line.get("event") == "end")
     return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: migration_matrix
-short_description: Run a live-migration matrix on a cell of three machines
+short_description: Run a share of a migration matrix on a cell of three machines
 description:
   - Runs the cases of a profile, for example the 96 of V(canonical), on three machines that run real libvirt daemons,
     a number of cases at a time, and judges each by ten checks and a few further ones.
@@ -34,7 +34,7 @@ options:
       old: {description: Release of the machines of class old., type: str, required: true}
       new: {description: Release of the machines of class new., type: str, required: true}
       boundary: {description: libvirt version between the two., type: str, required: true}
-      ceiling: {description: Version as which the tap presents the machines of class old., type: str}
+      ceiling: {description: Version as which the relay presents the machines of class old., type: str}
       workers_per_core: {description: Cases at a time for each core of the lab host; kept in the journal., type: int}
       alone_again:
         description: Whether a case that failed beside others is run once more, alone; both results are kept.
@@ -42,7 +42,7 @@ options:
   expected:
     description:
       - By role (C(client), C(source), C(target)) the C(release), its C(libvirt) version and the C(class), V(old) or V(new),
-        and the C(ceiling) where the tap presents the machine as an older version.
+        and the C(ceiling) where the relay presents the machine as an older version.
       - When a machine reports another version, nothing is run.
     type: dict
     required: true
@@ -52,7 +52,7 @@ options:
     required: true
     suboptions:
       name: {description: Name of the guest., type: str, required: true}
-      arch: {description: Architecture., type: str, choices: [x86_64, aarch64], required: true}
+      arch: {description: Architecture., type: str, required: true}
       accel: {description: Acceleration., type: str, choices: [kvm, tcg], required: true}
       machine: {description: QEMU machine type., type: str, required: true}
       cpu: {description: CPU model; empty for the hypervisor's default., type: str, required: true}
@@ -63,28 +63,41 @@ options:
     description: The profile's data, as V(scenarios/profiles/*.yml) has it.
     type: dict
     required: true
+  profile_id:
+    description: Identifies O(profile); a journal made with another one is not resumed.
+    type: str
+    required: true
   cases:
-    description: Shell patterns of case ids; a case runs when one matches.
+    description: Ids of the cases of the cell's share; they run in the profile's order.
     type: list
     elements: str
-    default: ['*']
+    required: true
+  cell:
+    description: Name of the cell. Each cell that works on a combination has a journal of its own.
+    type: str
+    required: true
   deviations:
     description: The ledger of known deviations, as V(scenarios/deviations.yml) has it.
     type: list
     elements: dict
     default: []
-  tap:
+  ledger_id:
+    description: Identifies O(deviations), as O(profile_id) does O(profile).
+    type: str
+    required: true
+  relay:
     description:
-      - Whether all connections go through the tap, a relay in the client's network namespace that sees which migration
-        protocol runs. A ceiling needs it.
+      - Whether all connections go through a relay in the client's network namespace that sees which migration protocol runs.
+        A ceiling needs it.
     type: bool
     default: true
+    aliases: [tap]
   guest_checks:
     description: Whether the guests themselves are looked at, from outside libvirt. A paused guest then runs before it is paused.
     type: bool
     default: true
   folder:
-    description: The combination's results folder. The journal, C(journal.jsonl), is made in it.
+    description: The combination's results folder. The journal, C(journal-<cell>.jsonl), is made in it.
     type: path
     required: true
   workers:
@@ -104,7 +117,7 @@ options:
     type: bool
     default: false
   resume:
-    description: Go on with the journal that is in O(folder), running only cases that have no result in it.
+    description: Resume the run whose journals are in O(folder), running only cases that have no result in any of them.
     type: bool
     default: false
   owner:
@@ -143,7 +156,10 @@ EXAMPLES = r"""
       kernel: /lab/guest-x86_64.img
       oldest: 9.0.0
     profile: "{{ lookup('ansible.builtin.file', 'scenarios/profiles/canonical.yml') | from_yaml }}"
-    cases: ['p2p/*']
+    profile_id: 1f0c6de0a1b2
+    cases: [p2p/transient-running/none, p2p/transient-running/persist-dest]
+    cell: a
+    ledger_id: 4f53cda18c2b
     folder: /srv/results/20261123T120000Z/noo
     workers: 4
 """
@@ -203,8 +219,8 @@ from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machi
 from ansible.module_utils.migration_lab.guest.config import GuestConfig
 from ansible.module_utils.migration_lab.model.case import ROLES
 from ansible.module_utils.migration_lab.model.errors import LabError
-from ansible.module_utils.migration_lab.model.profile import Profile
-from ansible.module_utils.migration_lab.runner.combination import Settings, planned_cases, run_combination
+from ansible.module_utils.migration_lab.runner.combination import Settings, run_combination
+from ansible.module_utils.migration_lab.suites.registry import suite_of
 
 TEXT = {"type": "str", "required": True}
 
@@ -218,8 +234,7 @@ def main() -> None:
         "alone_again": {"type": "bool"},
     }
     guest = {
-        **dict.fromkeys(("name", "machine", "cpu", "kernel", "oldest"), TEXT),
-        "arch": {**TEXT, "choices": ["x86_64", "aarch64"]},
+        **dict.fromkeys(("name", "arch", "machine", "cpu", "kernel", "oldest"), TEXT),
         "accel": {**TEXT, "choices": ["kvm", "tcg"]},
         "memory": {"type": "int", "required": True},
     }
@@ -232,9 +247,12 @@ def main() -> None:
             "machines": CELL_ARGUMENT,
             "guest": {"type": "dict", "required": True, "options": guest},
             "profile": {"type": "dict", "required": True},
-            "cases": {"type": "list", "elements": "str", "default": ["*"]},
+            "profile_id": {"type": "str", "required": True},
+            "cases": {"type": "list", "elements": "str", "required": True},
+            "cell": {"type": "str", "required": True},
             "deviations": {"type": "list", "elements": "dict", "default": []},
-            "tap": {"type": "bool", "default": True},
+            "ledger_id": {"type": "str", "required": True},
+            "relay": {"type": "bool", "default": True, "aliases": ["tap"]},
             "guest_checks": {"type": "bool", "default": True},
             "folder": {"type": "path", "required": True},
             "workers": {"type": "int", "required": True},
@@ -254,9 +272,12 @@ def main() -> None:
             pair={field: value for field, value in given["pair"].items() if value is not None},
             expected=given["expected"],
             cell=Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES}),
+            cell_name=given["cell"],
             guest=GuestConfig.from_data(given["guest"]),
-            profile=Profile.from_data(given["profile"]),
-            patterns=tuple(given["cases"]),
+            suite=suite_of(given["profile"]),
+            profile=given["profile"],
+            profile_id=given["profile_id"],
+            cases=tuple(given["cases"]),
             folder=Path(given["folder"]),
             workers=given["workers"],
             time_limit=given["time_limit"],
@@ -265,10 +286,11 @@ def main() -> None:
             resume=given["resume"],
             owner=given["owner"],
             deviations=tuple(given["deviations"]),
-            tap=given["tap"],
+            ledger_id=given["ledger_id"],
+            relay=given["relay"],
             guest_checks=given["guest_checks"],
         )
-        planned = [case.id for case in planned_cases(settings)]
+        planned = [case.id for case in settings.share()]
         if module.check_mode:
             module.exit_json(changed=True, planned=planned)
         if settings.workers < 1 or not settings.prefix:

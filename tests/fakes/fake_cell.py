@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -20,10 +21,15 @@ from migration_lab.journal.journal import Journal, Record, read_journal
 from migration_lab.judging.deviation import Deviation
 from migration_lab.model.case import ROLES, Case
 from migration_lab.model.errors import LabError
-from migration_lab.runner.workers import Matrix
+from migration_lab.runner.attempt_log import AttemptLog
+from migration_lab.runner.daemons import Daemons
+from migration_lab.runner.stage import Stage
+from migration_lab.runner.workers import Workers
 from migration_lab.suites.attempt import Attempt
-from migration_lab.suites.migration.procedure import CaseRunner, Revive
-from migration_lab.suites.migration.rules import Rules
+from migration_lab.suites.migration.procedure import Migration
+from migration_lab.suites.migration.rules import MigrationRules
+from migration_lab.suites.procedure import Bench, Revive
+from migration_lab.suites.suite import Rules
 from synthetic_run import CASES, as_expected, lab_error, refused
 
 PATIENCE = 5.0  # seconds until a test that waits for something gives up
@@ -91,15 +97,31 @@ class FakeClientAgent:
 Behaviour = Callable[[Attempt], None]
 
 
-class FakeRunner(CaseRunner):
+class FakeDomains:
+    """Removes what it is asked to, if the daemons answer."""
+
+    def __init__(self) -> None:
+        self.cleaned: list[str] = []
+
+    def name(self, number: int, attempt: int = 1) -> str:
+        return f"mlab-{number}"
+
+    def remove(self, name: str, client: ClientAgent, limit: float = 0) -> list[str]:
+        self.cleaned.append(name)
+        client.agent()
+        return []
+
+
+class FakeRunner(Migration):
     """Runs cases as ``behaviours`` says, by case and number of the attempt; those that it does not name pass."""
 
     def __init__(self) -> None:
+        self.domains = FakeDomains()
+        self.bench = cast(Bench, SimpleNamespace(domains=self.domains))
         self.behaviours: dict[tuple[str, int], Behaviour] = {}
         self.together = threading.Barrier(1)
         self.lock = threading.Lock()
         self.started: list[str] = []
-        self.cleaned: list[str] = []
         self.in_flight: set[str] = set()
         self.most = 0
         self.seen_beside: dict[tuple[str, int], set[str]] = {}
@@ -124,16 +146,8 @@ class FakeRunner(CaseRunner):
                 self.in_flight.discard(case.id)
         lost = bool(attempt.seen.lab_error) or not (attempt.seen.migrated and attempt.seen.migrated.ok)
         if revive and lost:
-            self._survive(attempt, connection, revive)
+            self.survive(attempt, connection, revive)
         return attempt
-
-    def domain_name(self, case: Case, number: int = 1) -> str:
-        return f"mlab-{case.number}"
-
-    def clean_domain(self, name: str, connection: ClientAgent, limit: float = 0) -> list[str]:
-        self.cleaned.append(name)
-        connection.agent()
-        return []
 
 
 class FakeCell:
@@ -147,10 +161,10 @@ class FakeCell:
         self.died = threading.Event()
         client = Machine("a-client", (), "python3")
         self.cell = Cell(client, cast(Machine, self.source), cast(Machine, self.target))
-        self.matrix: Matrix | None = None
+        self.stage: Stage | None = None
         # Of the pair: both sides know protocol v3, and the ledger is empty.
         versions = dict.fromkeys(ROLES, 9000000)
-        self.rules = Rules(versions, {"source": 7002000, "target": 7002000}, versions)
+        self.rules: Rules = MigrationRules(versions, {"source": 7002000, "target": 7002000}, versions)
         self.alone_again = False
 
     def know(self, **deviation: Any) -> None:
@@ -172,10 +186,10 @@ class FakeCell:
         """
         self.runner.together = threading.Barrier(together)
         journal = Journal(self.folder / "journal.jsonl")
-        matrix = self.matrix = Matrix(
-            self.cell, self.runner, self.rules, journal, self.folder, list(cases), workers, stop=self.stop.is_set,
-            alone_again=self.alone_again,
+        stage = self.stage = Stage(
+            self.cell, self.runner, self.rules, Daemons(self.cell), AttemptLog(self.cell, self.folder), journal
         )
+        matrix = Workers(stage, list(cases), workers, stop=self.stop.is_set, alone_again=self.alone_again)
         ended: list[bool | BaseException] = []
 
         def run() -> None:
@@ -245,7 +259,8 @@ def break_lab(attempt: Attempt) -> None:
 @contextmanager
 def fake_cell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCell]:
     """A cell with fake connections, each of which must have been ended at the end."""
-    monkeypatch.setattr("migration_lab.runner.workers.ClientAgent", FakeClientAgent)
+    for module in ("runner.workers", "runner.daemons", "runner.suspects"):
+        monkeypatch.setattr(f"migration_lab.{module}.ClientAgent", FakeClientAgent)
     monkeypatch.setattr("migration_lab.cell.leftovers.ClientAgent", FakeClientAgent)
     monkeypatch.setattr(FakeClientAgent, "made", [])
     monkeypatch.setattr(FakeClientAgent, "dropped", threading.Event())

@@ -65,7 +65,7 @@ class Lab:
 
     def journal(self, run: str, combination: str) -> Path:
         """Path of a journal."""
-        return self.results / run / combination / "journal.jsonl"
+        return self.results / run / combination / f"journal-{CELL}.jsonl"
 
 
 def machine(role: str, combination: str) -> str:

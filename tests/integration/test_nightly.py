@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from default_catalogue import RELEASES
-from lab import Lab, kill_all, wait_for, wait_for_cases
+from lab import CELL, Lab, kill_all, wait_for, wait_for_cases
 from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.releases.packages import STATUS, installed_packages
@@ -144,7 +144,7 @@ def test_nights_resume_an_interrupted_one_and_report_what_is_newer(image: str, r
     lab = Lab(tmp_path / "results")
     process = lab.start("nightly", **settings(receiver, nightly_refresh=False))
     run = started_run(lab, process)
-    journal = run / "nnn" / "journal.jsonl"
+    journal = run / "nnn" / f"journal-{CELL}.jsonl"
     wait_for_cases(journal, 2, process)
 
     refused = lab.play("nightly", **settings(receiver))
@@ -207,7 +207,7 @@ def test_a_full_disk_ends_the_night_and_the_next_one_resumes_it(image: str, rece
         receiver.posted.clear()
         process = lab.start("nightly", **settings(receiver, nightly_refresh=False))
         run = started_run(lab, process)
-        journal = run / "nnn" / "journal.jsonl"
+        journal = run / "nnn" / f"journal-{CELL}.jsonl"
         wait_for_cases(journal, 2, process)
         filler = lab.results / "filler"
         fill(filler)

@@ -36,12 +36,6 @@ LIBRARIES = {
 # The client machine's own binding.
 AGENT = ("cell/agent.py", "libvirt")
 
-# Imports that still break the rule, by module: (package that it imports, why). This list may only shrink.
-ALLOWED = {
-    "cell/leftovers.py": ("suites", "the names of a case's domains are made in the suite's procedure"),
-}
-
-
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -69,8 +63,7 @@ def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
     names = list(imports(path))
     own = {name[1] for name in names if name[0] == "migration_lab"}
     above = {other for other in own - {package} if LAYER.get(other, 99) >= LAYER[package]}
-    allowed = ALLOWED.get(relative(path))
-    assert above == ({allowed[0]} if allowed else set()), "see docs/architecture.md; an entry of ALLOWED that is done goes away"
+    assert above == set(), "see docs/architecture.md"
     libraries = {name[0] for name in names} - {"migration_lab"} - sys.stdlib_module_names
     if relative(path) == AGENT[0]:
         libraries.remove(AGENT[1])

@@ -14,18 +14,18 @@ from .machine import Machine
 class Cell:
     """Three machines that can migrate among themselves.
 
-    ``tapped``: by path (``client-source``, ``client-target``, ``source-target``) the address and port at which the tap
-    takes its connections; a path that is not there is direct.
+    ``relayed``: by path (``client-source``, ``client-target``, ``source-target``) the address and port at which the relay
+    takes its connections; a path that is missing is direct.
     """
 
     client: Machine
     source: Machine
     target: Machine
-    tapped: Mapping[str, str] = field(default_factory=dict)
+    relayed: Mapping[str, str] = field(default_factory=dict)
 
     def uri(self, path: str) -> str:
         """Where a daemon answers those that come by a path."""
         machine: Machine = getattr(self, path.partition("-")[2])
-        if path not in self.tapped:
+        if path not in self.relayed:
             return machine.uri
-        return urlsplit(machine.uri)._replace(netloc=self.tapped[path]).geturl()
+        return urlsplit(machine.uri)._replace(netloc=self.relayed[path]).geturl()

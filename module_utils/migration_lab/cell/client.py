@@ -12,21 +12,18 @@ from .cell import Cell
 # What keeps a case from being carried out.
 FAILURES = (CallError, CallTimeout, AgentDied, LabError)
 
-
 # Seconds for calls that no migration is waited for in.
 OPEN_LIMIT = 15.0
 
-
 CLEAN_LIMIT = 30.0
 
-
 # Seconds for a call on a daemon whose peer has just died: it may be stuck with the guest's job for 30 s (seen with 0.9.1), and
-# starting it anew is quicker.
+# a restart is quicker.
 STUCK_LIMIT = 4.0
 
 
 class DaemonSilent(LabError):
-    """A daemon does not answer an agent that is well."""
+    """A daemon does not answer, though the agent works."""
 
 
 class ClientAgent:
@@ -44,7 +41,7 @@ class ClientAgent:
         return self._retired_seconds + (self._agent.call_seconds if self._agent else 0.0)
 
     def agent(self) -> AgentProcess:
-        """The agent, made anew if there is none alive.
+        """The agent; a new one when none is alive.
 
         :raises DaemonSilent: when a daemon does not answer.
         :raises LabError: when the agent cannot start.

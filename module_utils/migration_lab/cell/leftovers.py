@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Domains that an earlier run has left on a cell: found, and removed when that is asked for."""
+"""Domains that an earlier run left on a cell: found, and removed on request."""
 
 from __future__ import annotations
 
 from ..model.errors import LabError
-from ..suites.migration.procedure import CaseRunner
 from .agent_process import AgentDied, CallError, CallTimeout
 from .cell import Cell
 from .client import CLEAN_LIMIT, ClientAgent
+from .domains import SIDES, Domains
 
 
 def find_leftovers(cell: Cell, prefix: str) -> list[str]:
@@ -18,7 +18,7 @@ def find_leftovers(cell: Cell, prefix: str) -> list[str]:
     connection = ClientAgent(cell)
     try:
         found: set[str] = set()
-        for side in ("source", "target"):
+        for side in SIDES:
             names = connection.agent().call("domains", CLEAN_LIMIT, connection=side)["names"]
             found.update(name for name in names if name.startswith(prefix))
         return sorted(found)
@@ -28,25 +28,25 @@ def find_leftovers(cell: Cell, prefix: str) -> list[str]:
         connection.drop()
 
 
-def remove_leftovers(cell: Cell, runner: CaseRunner, names: list[str]) -> None:
-    """Remove the lab's domains of those names; where one stays, its daemon may be stuck with it, and is started anew once.
+def remove_leftovers(cell: Cell, domains: Domains, names: list[str]) -> None:
+    """Remove the lab's domains of those names; where one stays, both daemons are restarted once: they may be stuck with it.
 
     :raises LabError: when one cannot be removed.
     """
-    left = _remove(cell, runner, names)
+    left = _remove(cell, domains, names)
     if left:
         for machine in (cell.source, cell.target):
             machine.restart_daemon()
-        left = _remove(cell, runner, names)
+        left = _remove(cell, domains, names)
     if left:
         raise LabError(f"left-over domains could not be removed: {'; '.join(left)}; re-provision the combination")
 
 
-def _remove(cell: Cell, runner: CaseRunner, names: list[str]) -> list[str]:
+def _remove(cell: Cell, domains: Domains, names: list[str]) -> list[str]:
     """Remove domains, and return what is left of them, in words."""
     connection = ClientAgent(cell)
     try:
-        return [text for name in names for text in runner.clean_domain(name, connection)]
+        return [text for name in names for text in domains.remove(name, connection)]
     except (CallError, CallTimeout, AgentDied) as error:
         return [str(error)]
     finally:

@@ -263,19 +263,29 @@ def _take(record: Record, entry: Union[CaseResult, dict[str, Any]]) -> None:
 
 
 def check_same(record: Record, header: dict[str, Any]) -> None:
-    """Refuse to go on with a journal that another setting made.
+    """Refuse to resume a journal that another setting made. In another cell's, facts of its machines and lab host may differ.
 
     :raises LabError: naming each field that differs.
     """
     if record.header is None:
         return
+    before, now = record.header, header
+    if before.get("cell") != now.get("cell"):
+        before, now = _of_any_cell(before), _of_any_cell(now)
     differing = [
-        f"{name} was {record.header.get(name)!r} and is now {header.get(name)!r}"
-        for name in IDENTITY
-        if record.header.get(name) != header.get(name)
+        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}" for name in IDENTITY if before.get(name) != now.get(name)
     ]
     if differing:
         raise LabError(
             f"the journal {record.path} cannot be resumed: {'; '.join(differing)}; "
             "start a new run, or put back what the journal was made with"
         )
+
+
+def _of_any_cell(header: dict[str, Any]) -> dict[str, Any]:
+    """A header without what each cell has of its own: its machines' names, and its lab host's kernel and acceleration."""
+    versions = {
+        role: {name: value for name, value in facts.items() if name not in ("hostname", "kernel")}
+        for role, facts in header["versions"].items()
+    }
+    return {**header, "versions": versions, "guest": {**header["guest"], "accel": ""}}

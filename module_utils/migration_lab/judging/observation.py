@@ -59,10 +59,11 @@ class Survival:
 
 @dataclass
 class Observation:
-    """What was seen of one case. ``None`` means: not reached, or not needed.
+    """What was seen of one case. ``None`` means: not reached, or not needed. A suite that sees more extends it.
 
-    ``protocol`` is the migration protocol that the tap saw on the target: ``v2``, ``v3``, ``v3-params``, or empty when no
-    Prepare came by. ``target_config`` is whose config the target has: ``own``, ``guest``, ``another`` or ``absent``.
+    ``protocol`` is the migration protocol that the relay saw on the target: ``v2``, ``v3``, ``v3-params``, or empty when no
+    Prepare passed. ``target_config`` is whose config the target has: ``own``, ``guest``, ``another`` or ``absent``.
+    ``expected_deaths`` are the daemons that the case killed on purpose, ``daemon_deaths`` all others.
     """
 
     source_defined: Optional[Outcome] = None
@@ -77,4 +78,5 @@ class Observation:
     target_config: Optional[str] = None
     leftovers: Optional[list[str]] = None
     daemon_deaths: list[str] = field(default_factory=list)
+    expected_deaths: list[str] = field(default_factory=list)
     lab_error: str = ""

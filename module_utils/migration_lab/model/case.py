@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words of the lab as types: methods, states, verdicts, versions, scenarios, flag sets and cases."""
+"""The words of the lab as types: methods, states, scenarios, flag sets and cases."""
 
 from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
 from enum import Enum
-from typing import Iterable, Sequence
+from functools import cached_property
+from typing import Iterable, Sequence, TypeVar
 
 from .errors import LabError
 
@@ -80,7 +81,10 @@ class FlagSet:
 
 @dataclass(frozen=True)
 class Case:
-    """One migration to judge: method x scenario x flags. ``number`` counts from 1 in the profile's order."""
+    """One migration to judge: method x scenario x flags. ``number`` counts from 1 in the profile's order.
+
+    A suite whose cases have more axes (a point, a fault) extends this class and ``axes``; the id follows.
+    """
 
     number: int
     method: Method
@@ -88,8 +92,13 @@ class Case:
     flags: FlagSet
 
     @property
+    def axes(self) -> dict[str, str]:
+        """The case's place on each axis of its matrix, by the axis' name, in order."""
+        return {"method": self.method.value, "scenario": self.scenario.name, "flags": self.flags.name}
+
+    @cached_property
     def id(self) -> str:
-        return f"{self.method.value}/{self.scenario.name}/{self.flags.name}"
+        return "/".join(self.axes.values())
 
     @property
     def migrate_flags(self) -> tuple[str, ...]:
@@ -102,7 +111,10 @@ class Case:
         return sum(MIGRATE_FLAGS[flag] for flag in self.migrate_flags)
 
 
-def select_cases(cases: Sequence[Case], patterns: Iterable[str]) -> list[Case]:
+AnyCase = TypeVar("AnyCase", bound=Case)
+
+
+def select_cases(cases: Sequence[AnyCase], patterns: Iterable[str]) -> list[AnyCase]:
     """The cases whose id matches at least one shell pattern (``p2p/*paused*``), in order.
 
     :raises LabError: when a pattern matches no case.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from .case import ROLES
 from .errors import LabError
@@ -37,16 +37,20 @@ def check_combinations(names: Iterable[str]) -> list[str]:
     return [name for name in RUNNING_ORDER if name in wanted]
 
 
-def deal(combinations: Sequence[str], cells: Sequence[str]) -> dict[str, list[str]]:
-    """Deal combinations (in running order) out among cells, in stretches of nearly equal length.
+def deal(cases: Mapping[str, Sequence[str]], cells: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Deal the cases of combinations (in running order) out among cells, in stretches of nearly equal numbers of cases.
 
     Stretches, not every n-th: inside a stretch only one machine changes at a time.
+
+    :param cases: by combination the ids of the cases to run.
+    :returns: by cell its shares in order: ``combination`` and ``cases``, at least one.
     """
-    base, longer = divmod(len(combinations), len(cells))
-    shares: dict[str, list[str]] = {}
-    start = 0
-    for index, cell in enumerate(cells):
-        end = start + base + (1 if index < longer else 0)
-        shares[cell] = list(combinations[start:end])
-        start = end
+    everything = [(combination, case) for combination, ids in cases.items() for case in ids]
+    bounds = [-(-len(everything) * index // len(cells)) for index in range(len(cells) + 1)]
+    shares: dict[str, list[dict[str, Any]]] = {}
+    for cell, start, end in zip(cells, bounds, bounds[1:]):
+        stretches: dict[str, list[str]] = {}
+        for combination, case in everything[start:end]:
+            stretches.setdefault(combination, []).append(case)
+        shares[cell] = [{"combination": combination, "cases": ids} for combination, ids in stretches.items()]
     return shares

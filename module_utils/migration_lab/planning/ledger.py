@@ -11,9 +11,9 @@ from typing import Any, Sequence
 from ..judging.condition import CONDITIONS, Conditions
 from ..judging.deviation import Deviation
 from ..model.case import Case
+from ..model.combination import COMBINATIONS
 from ..model.errors import LabError
-from ..model.profile import Profile
-from ..suites.migration.checks import CANONICAL_CHECKS, FURTHER_CHECKS
+from ..suites.registry import SUITES, suite_of
 from .profiles import load_profile
 from .schema import read_yaml, validate
 
@@ -58,7 +58,7 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
 
 def _check_fields(entry: dict[str, Any], where: str) -> None:
     """What the schema does not know: checks and ranges of versions."""
-    checks = (*CANONICAL_CHECKS, *FURTHER_CHECKS)
+    checks = [check for suite in SUITES.values() for check in (*suite.checks, *suite.further_checks)]
     for number, effect in enumerate(entry["effects"], start=1):
         check = effect["check"]
         if check not in checks:
@@ -72,9 +72,10 @@ def _check_fields(entry: dict[str, Any], where: str) -> None:
 
 
 def _all_cases(scenarios: Path) -> list[Case]:
-    """The cases of all profiles."""
+    """The cases of all profiles, each once, whatever combinations it has."""
     names = sorted(path.stem for path in (scenarios / "profiles").glob("*.yml"))
-    return [case for name in names for case in Profile.from_data(load_profile(name, scenarios)).cases()]
+    profiles = [load_profile(name, scenarios) for name in names]
+    return list(dict.fromkeys(case for data in profiles for name in COMBINATIONS for case in suite_of(data).cases(data, name)))
 
 
 def _refuse_contradictions(ledger: Sequence[Deviation], cases: Sequence[Case], where: str) -> None:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ..journal.files import RUN_FILE
+from ..journal.files import RUN_FILE, not_obtained_paths
 from ..journal.journal import SCHEMA, read_journals
 from ..journal.whole_file import write_whole
 from ..lab_host.abilities import WANTED_LIMITS
@@ -18,10 +18,9 @@ from ..model.case import select_cases
 from ..model.combination import COMBINATIONS, check_combinations, classes, deal
 from ..model.digest import data_id, files_id
 from ..model.errors import LabError
-from ..model.profile import Profile
 from ..model.version import parse_version
 from ..releases.recipe import release_id, resolve_release
-from ..suites.migration.checks import CANONICAL_CHECKS
+from ..suites.registry import SUITES, suite_of
 from .catalogue import choose_guest, choose_pair, load_catalogue
 from .ledger import load_ledger
 from .profiles import load_profile
@@ -69,14 +68,14 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
                 f"({', '.join(earlier['cases'])}); leave them out, or start another run"
             )
         combinations, patterns = earlier["combinations"], earlier["cases"]
-    selected = select_cases(Profile.from_data(profile).cases(), patterns)
+    suite = suite_of(profile)
+    selected = {name: select_cases(suite.cases(profile, name), patterns) for name in combinations}
     run = earlier["run"] if earlier else given["run"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = Path(given["results_root"]).resolve() / run
     if given["start"] and not earlier and folder.exists():
         raise LabError(f"there is a run '{run}' already in {folder}; go on with it with resume=true, or give another name")
-    rest = combinations
-    if earlier:
-        rest = [name for name in combinations if not _complete(folder / name, [case.id for case in selected])]
+    done = {name: read_journals(folder / name).cases if earlier else {} for name in combinations}
+    rest = {name: [case.id for case in cases if case.id not in done[name]] for name, cases in selected.items()}
     return {
         "run": run,
         "folder": str(folder),
@@ -89,9 +88,10 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "lab_files_id": lab_files,
         "guest": guest,
         "profile": profile,
+        "suite": suite.name,
         "patterns": patterns,
-        "cases": [case.id for case in selected],
-        "axes": {case.id: [case.method.value, case.scenario.name, case.flags.name] for case in selected},
+        "cases": {name: [case.id for case in cases] for name, cases in selected.items()},
+        "axes": {case.id: list(case.axes.values()) for cases in selected.values() for case in cases},
         "combinations": combinations,
         "shares": deal(rest, given["cells"]),
         "classes": {name: classes(name) for name in combinations},
@@ -111,6 +111,8 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     try:
         for combination in plan["combinations"]:
             (folder / combination).mkdir(parents=True, exist_ok=True)
+            for reason in not_obtained_paths(folder / combination):  # of an earlier start
+                reason.unlink()
     except OSError as error:
         raise LabError(f"the results folder {folder} cannot be written ({error.strerror}); {_ADVICE}") from error
     if not plan["resume"]:
@@ -129,9 +131,9 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
                 name: {role: machine["release"] for role, machine in plan["expected"][name].items()}
                 for name in plan["combinations"]
             },
-            "suite": {"name": "migration", "checks": list(CANONICAL_CHECKS)},
+            "suite": {"name": plan["suite"], "checks": list(SUITES[plan["suite"]].checks)},
             "profile_data": plan["profile"], "axes": plan["axes"],
-            "selected": {name: plan["cases"] for name in plan["combinations"]},
+            "selected": plan["cases"],
         }
         write_whole(folder / RUN_FILE, (json.dumps(facts, indent=2) + "\n").encode(), _ADVICE)
 
@@ -212,10 +214,6 @@ def _check_values(given: Mapping[str, Any]) -> None:
             f"domain_prefix is '{given['prefix']}'; it must be letters or digits with a dash at the end, so that it tells the "
             "lab's domains from others"
         )
-
-
-def _complete(folder: Path, cases: list[str]) -> bool:
-    return set(cases) <= set(read_journals(folder).cases)
 
 
 def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:

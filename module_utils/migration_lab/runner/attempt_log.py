@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps what daemons and kernel logged during an attempt."""
+"""Keeps what the daemons and the kernel logged during an attempt."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+from ..cell.cell import Cell
+from ..cell.domains import SIDES
 from ..cell.machine import Machine
+from ..model.errors import LabError
+from ..suites.attempt import Attempt
 
 
 class DaemonLog:
-    """A daemon's log, so that the part that belongs to an attempt can be kept."""
+    """A daemon's log, of which the part that belongs to an attempt can be kept."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -22,3 +27,45 @@ class DaemonLog:
         data = self._machine.log_since(offset)
         self._marks.append((now, offset + len(data)))
         return data.decode(errors="replace")
+
+
+class AttemptLog:
+    """Writes logs below a combination's folder."""
+
+    def __init__(self, cell: Cell, folder: Path) -> None:
+        self._cell = cell
+        self._folder = folder
+        self._logs = {side: DaemonLog(getattr(cell, side)) for side in SIDES}
+
+    def keep(self, attempt: Attempt, label: str = "") -> list[str]:
+        """Keep what both daemons logged during an attempt, and where a daemon crashed the kernel's word on it.
+
+        :param label: put before the case's number in the files' names.
+        :returns: paths relative to the combination's folder.
+        """
+        folder = self._folder / "logs"
+        folder.mkdir(exist_ok=True)
+        stem = folder / f"{label}{attempt.case.number:03d}"
+        texts = {side: self._daemon(side, attempt.started) for side in SIDES}
+        if attempt.seen.daemon_deaths and (crash := self._crash(time.monotonic() - attempt.started)):
+            texts["kernel"] = crash
+        kept = []
+        for origin, text in texts.items():
+            path = stem.with_name(f"{stem.name}-{origin}.log")
+            with path.open("a") as stream:
+                stream.write(text)
+            kept.append(str(path.relative_to(self._folder)))
+        return kept
+
+    def _daemon(self, side: str, started: float) -> str:
+        try:
+            return self._logs[side].since(started)
+        except LabError as error:
+            return f"not obtained: {error}\n"
+
+    def _crash(self, seconds: float) -> str:
+        """What the kernel says of a crash: the machines of a lab host share its kernel, and its log."""
+        try:
+            return self._cell.source.crash_since(seconds + 1) or self._cell.target.crash_since(seconds + 1)
+        except LabError as error:
+            return f"not obtained: {error}\n"

@@ -1,52 +1,46 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run of one combination from its arguments to its result: plan, refuse, resume, run."""
+"""A cell's share of a combination, from its settings to its result: refuse, resume, run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import select
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Mapping, Optional
-from urllib.parse import urlsplit
 
 from ..cell.cell import Cell
+from ..cell.domains import Domains
 from ..cell.leftovers import find_leftovers, remove_leftovers
-from ..cell.machine import Machine
 from ..cell.versions import check_versions, read_versions
 from ..cell.witness import Witness
 from ..guest.config import GuestConfig
 from ..guest.kernel import build
 from ..journal.case_result import HELD_BESIDE
-from ..journal.journal import SCHEMA, Journal, Record, check_same, read_journal
+from ..journal.files import journal_path, journal_paths
+from ..journal.journal import SCHEMA, Journal, Record, check_same, read_journal, read_journals
 from ..judging.deviation import Deviation
-from ..model.case import ROLES, Case, select_cases
+from ..model.case import ROLES, Case
+from ..model.digest import bytes_id
 from ..model.errors import LabError
-from ..model.profile import Profile
 from ..model.version import parse_version
-from ..relay.ceiling import ceiling
-from ..relay.relay import Link
-from ..relay.relays import Relays
-from ..suites.migration.procedure import CaseRunner
-from ..suites.migration.rules import Rules
-from .workers import QUIET, Matrix
-
-# libvirtd's port for unencrypted connections.
-LIBVIRT_PORT = 16509
+from ..suites.procedure import Bench
+from ..suites.suite import Rules, Suite
+from .attempt_log import AttemptLog
+from .daemons import Daemons
+from .owner import Owner
+from .relayed import relayed
+from .stage import Stage
+from .workers import QUIET, Workers
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to run. ``expected`` is by role what ``cell_check.check_versions`` takes; times are in seconds.
+    """What to run. ``expected`` is by role what ``cell.versions.check_versions`` takes; times are in seconds.
 
-    ``deviations`` is the ledger's data; ``tap`` and ``guest_checks`` say whether the tap and the witness
-    are there.
+    ``profile`` and ``deviations`` are data, and ``profile_id`` and ``ledger_id`` identify them. ``cases`` are the ids of the
+    share of the cell ``cell_name``; ``relay`` and ``guest_checks`` say whether relay and witness are used.
     """
 
     run: str
@@ -54,9 +48,12 @@ class Settings:
     pair: Mapping[str, Any]
     expected: Mapping[str, Mapping[str, str]]
     cell: Cell
+    cell_name: str
     guest: GuestConfig
-    profile: Profile
-    patterns: tuple[str, ...]
+    suite: Suite
+    profile: Mapping[str, Any]
+    profile_id: str
+    cases: tuple[str, ...]
     folder: Path
     workers: int
     time_limit: float
@@ -65,59 +62,56 @@ class Settings:
     resume: bool
     owner: Optional[int]
     deviations: tuple[Mapping[str, Any], ...] = ()
-    tap: bool = True
+    ledger_id: str = ""
+    relay: bool = True
     guest_checks: bool = True
 
+    @property
+    def ceilings(self) -> dict[str, str]:
+        """By role the version as which the relay presents a machine, of those that have one."""
+        return {role: facts["ceiling"] for role, facts in self.expected.items() if facts.get("ceiling")}
 
-class Owner:
-    """The process that a run belongs to. When it is gone, nobody waits for the result, and the run ends early."""
+    def share(self) -> list[Case]:
+        """The cases of the share, in the suite's order.
 
-    def __init__(self, pid: Optional[int]) -> None:
-        """:param pid: process number, or None for a run that belongs to nobody in particular."""
-        self._descriptor: Optional[int] = None
-        self._gone = False
-        if pid is not None:
-            try:
-                self._descriptor = os.pidfd_open(pid)
-            except ProcessLookupError:
-                self._gone = True
-
-    def gone(self) -> bool:
-        """Whether the process has ended."""
-        if self._descriptor is not None and not self._gone:
-            self._gone = bool(select.select([self._descriptor], [], [], 0)[0])
-        return self._gone
-
-
-def planned_cases(settings: Settings) -> list[Case]:
-    """The cases that the patterns choose, in order."""
-    return select_cases(settings.profile.cases(), settings.patterns)
+        :raises LabError: when the combination has no such case, or the suite lacks what it needs.
+        """
+        suite = self.suite
+        if (suite.needs_relay and not self.relay) or (suite.needs_guest_checks and not self.guest_checks):
+            raise LabError(f"suite '{suite.name}' does not work without relay or guest checks; do not switch them off")
+        cases = suite.cases(self.profile, self.combination)
+        unknown = set(self.cases) - {case.id for case in cases}
+        if unknown:
+            raise LabError(f"combination {self.combination} has no case '{min(unknown)}'; take the ids from the plan")
+        return [case for case in cases if case.id in self.cases]
 
 
 def run_combination(settings: Settings) -> dict[str, Any]:
-    """Run the chosen cases of a combination and return the result as the module reports it.
+    """Run the share's cases and return the result as the module ``migration_matrix`` reports it.
 
     :raises LabError: when the settings, the cell or an earlier journal forbid the run, or the lab broke down in it.
     """
-    cases = planned_cases(settings)
-    path = settings.folder / "journal.jsonl"
-    earlier = _earlier(path, settings.resume)
+    cases = settings.share()
+    path = journal_path(settings.folder, settings.cell_name)
+    if path.exists() and not settings.resume:
+        raise LabError(f"there is a journal already: {path}; resume it with resume=true, or start another run")
     versions = read_versions(settings.cell, wait=30)
     check_versions(versions, settings.expected, settings.pair["boundary"])
-    header = _header(settings, cases, versions)
-    check_same(earlier, header)
+    header = _header(settings, versions)
+    if settings.resume:
+        for other in journal_paths(settings.folder):
+            check_same(read_journal(other), header)
+    earlier = read_journals(settings.folder) if settings.resume else Record(path)
 
     with ExitStack() as ends:
-        cell, tap, witness = settings.cell, None, None
-        if settings.tap:
-            cell, tap = _tapped(settings)
-            ends.callback(tap.stop)
-        if settings.guest_checks:
-            witness = Witness(cell.source, cell.target, settings.guest)
+        witness = Witness(settings.cell.source, settings.cell.target, settings.guest) if settings.guest_checks else None
+        if witness:
             ends.callback(witness.close)
-        runner = CaseRunner(
-            cell, settings.guest, settings.prefix, settings.run, settings.combination, settings.time_limit, witness, tap
-        )
+        domains = Domains(settings.prefix, settings.run, settings.combination, witness)
+        cell, relays = settings.cell, None
+        if settings.relay:
+            cell, relays = relayed(cell, settings.ceilings, domains.pattern)
+            ends.callback(relays.stop)
         leftovers = find_leftovers(cell, settings.prefix)
         if leftovers and not settings.clean:
             raise LabError(
@@ -128,120 +122,83 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         ends.callback(journal.close)
         journal.append("header", **header)
         if leftovers:
-            remove_leftovers(cell, runner, leftovers)
+            remove_leftovers(cell, domains, leftovers)
             journal.append("event", event="leftovers", removed=leftovers)
+        procedure = settings.suite.procedure(Bench(cell, domains, settings.guest, settings.time_limit, witness, relays))
+        stage = Stage(
+            cell, procedure, _rules(settings, versions), Daemons(cell), AttemptLog(cell, settings.folder), journal,
+            settings.suite.name, settings.cell_name,
+        )
         rest = [case for case in cases if case.id not in earlier.cases]
         held = [attempt for attempt in earlier.attempts if attempt.held == HELD_BESIDE]
         beside = {attempt.case: f"failed beside others ({attempt.reason})" for attempt in held}
-        setup = Setup(cell, runner, _rules(settings, versions), beside)
-        seconds = _run_rest(settings, setup, journal, rest)
-        for text in tap.oddities if tap else ():
-            journal.append("event", event="tap-oddity", detail=text)
-    return _result(settings, cases, read_journal(path), versions, len(rest), seconds)
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What the cases of a run go through: the cell as the agents reach it, what carries cases out, what judges them, and those
-    that failed beside others before the run was cut off (id and note)."""
-
-    cell: Cell
-    runner: CaseRunner
-    rules: Rules
-    failed_beside: Mapping[str, str]
-
-
-def _tapped(settings: Settings) -> tuple[Cell, Relays]:
-    """Start the tap in the client's network, and the cell with its paths through it.
-
-    A path shows what its older end knows: an old client does not ask an old or a new daemon for more than it knows itself.
-
-    :raises LabError: when the tap cannot start.
-    """
-    cell = settings.cell
-    links = []
-    for name in ("client-source", "client-target", "source-target"):
-        ends = name.split("-")
-        shown = [version for end in ends if (version := settings.expected[end].get("ceiling"))]
-        machine: Machine = getattr(cell, ends[1])
-        port = urlsplit(machine.uri).port or LIBVIRT_PORT
-        links.append(Link(name, machine.address, port, ceiling(min(shown, key=parse_version)) if shown else None))
-    names = re.escape(f"{settings.prefix}{settings.combination}-") + r"\d+(?:-\d+)?"
-    tap = Relays(links, listen=cell.client.address, names=names, namespace=cell.client.network_namespace())
-    return replace(cell, tapped=tap.start()), tap
+        seconds = _run_rest(settings, stage, rest, beside)
+        for text in relays.oddities if relays else ():
+            journal.append("event", event="relay-oddity", detail=text)
+    return _result(settings, cases, path, versions, len(rest), seconds)
 
 
 def _rules(settings: Settings, versions: Mapping[str, Mapping[str, str]]) -> Rules:
     reported = {role: parse_version(versions[role]["libvirt"]) for role in ROLES}
     shown = {
-        role: min(reported[role], parse_version(settings.expected[role].get("ceiling") or versions[role]["libvirt"]))
-        for role in ROLES
+        role: min(reported[role], parse_version(settings.ceilings.get(role) or versions[role]["libvirt"])) for role in ROLES
     }
     qemu = {role: parse_version(versions[role]["hypervisor"]) for role in ("source", "target")}
-    return Rules(reported, qemu, shown, settings.tap, tuple(map(Deviation.from_data, settings.deviations)))
+    ledger = tuple(map(Deviation.from_data, settings.deviations))
+    return settings.suite.rules(reported, qemu, shown, settings.relay, ledger)
 
 
-def _earlier(path: Path, resume: bool) -> Record:
-    """The journal to go on with; an existing one is never gone over."""
-    if not path.exists():
-        return Record(path)
-    if not resume:
-        raise LabError(f"there is a journal already: {path}; go on with it with resume=true, or start another run")
-    return read_journal(path)
-
-
-def _header(settings: Settings, cases: list[Case], versions: Mapping[str, Any]) -> dict[str, Any]:
+def _header(settings: Settings, versions: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "run": settings.run,
         "combination": settings.combination,
+        "cell": settings.cell_name,
+        "suite": settings.suite.name,
         "pair": dict(settings.pair),
         "versions": versions,
         "profile": {
-            "name": settings.profile.name, "cases": len(settings.profile.cases()), "id": _digest(repr(settings.profile).encode()),
+            "name": settings.profile["name"], "cases": len(settings.suite.cases(settings.profile, settings.combination)),
+            "id": settings.profile_id,
         },
-        "selected": [case.id for case in cases],
-        "guest": {**asdict(settings.guest), "image": _digest(build(settings.guest.arch).image)},
-        "ledger": _digest(json.dumps(settings.deviations, sort_keys=True).encode()),
+        "selected": list(settings.cases),
+        "guest": {**asdict(settings.guest), "image": bytes_id(build(settings.guest.arch).image)},
+        "ledger": settings.ledger_id,
         "guest_checks": settings.guest_checks,
-        "tap": settings.tap,
+        "tap": settings.relay,
         "workers": settings.workers,
         "time_limit": settings.time_limit,
     }
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:12]
-
-
-def _run_rest(settings: Settings, setup: Setup, journal: Journal, cases: list[Case]) -> float:
+def _run_rest(settings: Settings, stage: Stage, cases: list[Case], failed_beside: Mapping[str, str]) -> float:
     """Run the cases that have no result yet; returns the seconds it took."""
-    owner = Owner(settings.owner)
-    matrix = Matrix(
-        setup.cell, setup.runner, setup.rules, journal, settings.folder, cases, settings.workers, stop=owner.gone,
-        alone_again=bool(settings.pair.get("alone_again")), failed_beside=setup.failed_beside,
+    workers = Workers(
+        stage, cases, settings.workers, stop=Owner(settings.owner).gone,
+        alone_again=bool(settings.pair.get("alone_again")), failed_beside=failed_beside,
     )
     complete, started = False, time.monotonic()
     try:
-        complete = matrix.run()
+        complete = workers.run()
     finally:
         seconds = time.monotonic() - started
-        journal.append(
+        stage.journal.append(
             "event", event="end", complete=complete, seconds=round(seconds, 3),
-            call_seconds=round(matrix.tally.call_seconds, 3), workers=settings.workers,
+            call_seconds=round(stage.call_seconds, 3), workers=settings.workers,
         )
     if not complete:
-        raise LabError("the playbook that this run belongs to is gone; go on with resume=true")
+        raise LabError("the playbook that this run belongs to is gone; resume it with resume=true")
     return seconds
 
 
 def _result(
-    settings: Settings, cases: list[Case], record: Record, versions: Mapping[str, Any], ran: int, seconds: float
+    settings: Settings, cases: list[Case], path: Path, versions: Mapping[str, Any], ran: int, seconds: float
 ) -> dict[str, Any]:
-    chosen = [record.cases[case.id] for case in cases]
+    done = read_journals(settings.folder).cases
+    chosen = [done[case.id] for case in cases]
     counts = Counter(result.verdict.value for result in chosen)
     return {
-        "journal": str(record.path),
+        "journal": str(path),
         "versions": versions,
         "counts": dict(counts),
         "ran": ran,
@@ -250,7 +207,7 @@ def _result(
             for result in chosen
             if result.verdict not in QUIET
         ],
-        "unexplained_deaths": [death.detail for death in record.unexplained_deaths],
+        "unexplained_deaths": [death.detail for death in read_journal(path).unexplained_deaths],
         "seconds": round(seconds, 3),
         "call_seconds": round(sum(result.call_seconds for result in chosen), 3),
         "workers": settings.workers,

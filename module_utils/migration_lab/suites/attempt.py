@@ -14,9 +14,9 @@ from ..relay.steps import Step
 
 @dataclass
 class Attempt:
-    """One attempt at a case: its number, what was seen, what was called, when it started (monotonic) and its time (seconds).
+    """One attempt at a case: what was seen and called, when it started (monotonic) and how long it took (seconds).
 
-    ``counter`` is the guest's before the migration.
+    ``number`` counts the attempts at the case from 1, ``counter`` is the guest's before the migration.
     """
 
     case: Case

@@ -19,11 +19,11 @@ from migration_lab.model.case import ROLES, Case
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.errors import LabError
 from migration_lab.model.profile import Profile
+from migration_lab.model.protocol import expect_protocol
 from migration_lab.model.verdict import Verdict
 from migration_lab.model.version import parse_version
 from migration_lab.planning.ledger import load_ledger
 from migration_lab.suites.migration.checks import CANONICAL_CHECKS
-from migration_lab.suites.migration.expectation import expect_protocol
 
 ROOT = Path(__file__).parents[3]
 SCENARIOS = ROOT / "scenarios"

@@ -66,7 +66,10 @@ def test_no_combination_at_all_is_refused() -> None:
 
 @pytest.mark.parametrize("cells", [CELLS[:count] for count in range(1, 9)], ids=len)
 def test_dealing_gives_each_combination_to_one_cell(cells: list[str]) -> None:
-    shares = deal(RUNNING_ORDER, cells)
+    shares = {
+        cell: [share["combination"] for share in dealt]
+        for cell, dealt in deal({name: ["case"] for name in RUNNING_ORDER}, cells).items()
+    }
     assert list(shares) == cells
     assert [name for cell in cells for name in shares[cell]] == list(RUNNING_ORDER), "each once, and in running order"
     sizes = [len(share) for share in shares.values()]
@@ -76,4 +79,23 @@ def test_dealing_gives_each_combination_to_one_cell(cells: list[str]) -> None:
 
 
 def test_cells_without_a_share_are_told_so() -> None:
-    assert deal(["noo"], ["a", "b"]) == {"a": ["noo"], "b": []}
+    assert deal({"noo": ["x"]}, ["a", "b"]) == {"a": [{"combination": "noo", "cases": ["x"]}], "b": []}
+
+
+@pytest.mark.parametrize("cells", [CELLS[:count] for count in range(1, 9)], ids=len)
+@pytest.mark.parametrize("sizes", [(96,) * 8, (96,), (5, 0, 1, 96), (1, 2, 3), (22816, 7)], ids=str)
+def test_cases_are_dealt_in_stretches_of_nearly_equal_length(sizes: tuple[int, ...], cells: list[str]) -> None:
+    cases = {name: [f"{name}/{number}" for number in range(size)] for name, size in zip(RUNNING_ORDER, sizes)}
+    shares = deal(cases, cells)
+    dealt = [case for cell in cells for share in shares[cell] for case in share["cases"]]
+    assert dealt == [case for ids in cases.values() for case in ids], "each once, and in order"
+    lengths = [sum(len(share["cases"]) for share in shares[cell]) for cell in cells]
+    assert max(lengths) - min(lengths) <= 1
+    for cell in cells:
+        names = [share["combination"] for share in shares[cell]]
+        assert len(set(names)) == len(names) and all(share["cases"] for share in shares[cell]), "one share of each, none empty"
+
+
+def test_two_cells_halve_one_combination() -> None:
+    halves = deal({"noo": ["1", "2", "3", "4"]}, ["a", "b"])
+    assert [share["cases"] for cell in "ab" for share in halves[cell]] == [["1", "2"], ["3", "4"]]

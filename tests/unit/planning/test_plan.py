@@ -60,8 +60,9 @@ def test_default_run_is_all_of_the_canonical_profile_on_the_debian_pair(given: d
     plan = make_plan(given)
     assert plan["pair"] == {"name": "debian", "old": "debian-12", "new": "debian-13", "boundary": "11.3.0"}
     assert (plan["guest"]["name"], plan["guest"]["machine"]) == ("x86_64", "pc-i440fx-7.2")
-    assert plan["combinations"] == list(RUNNING_ORDER) and plan["shares"] == {"a": list(RUNNING_ORDER)}
-    assert plan["profile"]["name"] == "canonical" and plan["patterns"] == ["*"] and plan["cases"] == IDS
+    assert plan["combinations"] == list(RUNNING_ORDER)
+    assert plan["shares"] == {"a": [{"combination": name, "cases": IDS} for name in RUNNING_ORDER]}
+    assert plan["profile"]["name"] == "canonical" and plan["patterns"] == ["*"] and plan["cases"]["noo"] == IDS
     assert list(plan["releases"]) == ["debian-12", "debian-13"], "Debian 11 is in the catalogue and not needed"
     assert not plan["resume"]
 
@@ -177,12 +178,13 @@ def test_combinations_are_named_with_commas(given: dict[str, Any], asked: Any, c
     ],
 )
 def test_cases_are_chosen_by_patterns_with_commas(given: dict[str, Any], asked: str, chosen: list[str]) -> None:
-    assert make_plan({**given, "cases": asked})["cases"] == chosen
+    assert make_plan({**given, "cases": asked})["cases"]["noo"] == chosen
 
 
 def test_combinations_are_dealt_out_among_the_cells(given: dict[str, Any]) -> None:
     plan = make_plan({**given, "combinations": "ooo,noo,nnn", "cells": ["a", "b"]})
-    assert plan["shares"] == {"a": ["ooo", "noo"], "b": ["nnn"]}
+    shares = {cell: [(share["combination"], len(share["cases"])) for share in dealt] for cell, dealt in plan["shares"].items()}
+    assert shares == {"a": [("ooo", 96), ("noo", 48)], "b": [("noo", 48), ("nnn", 96)]}
 
 
 def test_lab_files_have_a_digest(given: dict[str, Any], tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_lab_files_have_a_digest(given: dict[str, Any], tmp_path: Path) -> None:
     "changes", [{"workers": "1"}, {"workers": "16"}, {"time_limit": 1.0}, {"prefix": "a-"}, {"prefix": "lab_2.x-"}]
 )
 def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any], changes: dict[str, Any]) -> None:
-    assert make_plan({**given, **changes})["cases"] == IDS
+    assert make_plan({**given, **changes})["cases"]["noo"] == IDS
 
 
 # Refusals
@@ -285,8 +287,8 @@ def test_started_run_has_a_folder_for_each_combination(given: dict[str, Any]) ->
         "guest": "x86_64", "combinations": ["onn", "nnn"], "cases": ["p2p/*"],
         "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
         "ledger_id": plan["ledger_id"], "untried": plan["untried"], "deviations": plan["deviations"],
-        "cells": ["a"], "profile_data": plan["profile"], "axes": {case: case.split("/") for case in plan["cases"]},
-        "selected": {"onn": plan["cases"], "nnn": plan["cases"]},
+        "cells": ["a"], "profile_data": plan["profile"], "axes": {case: case.split("/") for case in plan["cases"]["nnn"]},
+        "selected": plan["cases"],
         "suite": {"name": "migration", "checks": list(CANONICAL_CHECKS)},
         "machines": {
             "onn": {"client": "debian-12", "source": "debian-13", "target": "debian-13"},
@@ -367,7 +369,9 @@ def test_combinations_that_are_complete_are_not_dealt_out_again(given: dict[str,
         journal.close()
     plan = make_plan({**given, "resume": True})
     assert plan["combinations"] == ["onn", "nnn", "non"]
-    assert plan["shares"] == {"a": ["nnn", "non"]}, "nnn lacks a case, non has not begun"
+    assert plan["shares"] == {
+        "a": [{"combination": "nnn", "cases": [IDS[63]]}, {"combination": "non", "cases": IDS[32:64]}]
+    }, "nnn lacks a case, non has not begun"
 
 
 @pytest.mark.parametrize("name", ["", "mine"])

@@ -13,22 +13,42 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from fake_machines import FakeTap, FakeWitness, make_cell
 from fake_rpc import domain_payload
+from migration_lab.cell.cell import Cell
+from migration_lab.cell.domains import Domains
 from migration_lab.guest.config import GuestConfig
 from migration_lab.journal.journal import read_journal
-from migration_lab.model.case import ROLES
+from migration_lab.model.case import ROLES, select_cases
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.errors import LabError
 from migration_lab.relay.domain_names import DomainNames
+from migration_lab.relay.relays import Relays
 from migration_lab.relay.steps import Step
-from migration_lab.runner.combination import Owner, Settings, _rules, _tapped, run_combination
-from migration_lab.runner.workers import Matrix
-from migration_lab.suites.migration.procedure import CaseRunner
-from synthetic_run import CASES, PROFILE
+from migration_lab.runner.combination import Settings, _rules, run_combination
+from migration_lab.runner.owner import Owner
+from migration_lab.runner.relayed import relayed
+from migration_lab.runner.workers import Workers
+from migration_lab.suites.registry import suite_of
+from synthetic_run import CASES, ROOT
 
 IDS = [case.id for case in CASES]
+DATA = yaml.safe_load((ROOT / "scenarios/profiles/canonical.yml").read_text())
+
+
+def chosen(*patterns: str) -> tuple[str, ...]:
+    """Ids of cases, as the plan chooses them."""
+    return tuple(case.id for case in select_cases(CASES, patterns))
+
+
+def through_relays(settings: Settings) -> tuple[Cell, Relays]:
+    """The cell with its paths through relays."""
+    domains = Domains(settings.prefix, settings.run, settings.combination)
+    return relayed(settings.cell, settings.ceilings, domains.pattern)
+
+
 # What the fake library and the fake daemons report.
 EXPECTED = {
     "client": {"release": "first", "libvirt": "0.9.2", "class": "old"},
@@ -44,8 +64,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         run="r", combination="onn", pair={"name": "p", "old": "first", "new": "trixie", "boundary": "1.0.0"}, expected=EXPECTED,
         cell=make_cell(folder), guest=GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest.img", "9.0.0"),
-        profile=PROFILE, patterns=("p2p/*/none",), folder=folder / "results" / "onn", workers=1, time_limit=30, prefix="mlab-",
-        clean=False, resume=False, owner=None, tap=False, guest_checks=False,
+        profile=DATA, profile_id="0123", suite=suite_of(DATA), cases=chosen("p2p/*/none"), cell_name="a",
+        folder=folder / "results" / "onn", workers=1, time_limit=30, prefix="mlab-",
+        clean=False, resume=False, owner=None, relay=False, guest_checks=False,
     )
 
 
@@ -64,19 +85,19 @@ def settings(lab: Settings, tmp_path: Path) -> Settings:
 def finished(settings: Settings, complete: bytes) -> Settings:
     """Settings of a run that is complete."""
     settings.folder.mkdir(parents=True)
-    (settings.folder / "journal.jsonl").write_bytes(complete)
+    (settings.folder / "journal-a.jsonl").write_bytes(complete)
     return settings
 
 
 def test_run_comes_to_a_result_and_a_journal(settings: Settings) -> None:
     guest = replace(settings.guest, kernel="/lab/slow")
-    result = run_combination(replace(settings, patterns=("p2p/*",), workers=2, guest=guest))
+    result = run_combination(replace(settings, cases=chosen("p2p/*"), workers=2, guest=guest))
     assert (result["counts"], result["ran"], result["not_passed"], result["unexplained_deaths"]) == ({"pass": 32}, 32, [], [])
     source = result["versions"]["source"]
     assert (source["libvirt"], source["hypervisor"], source["hostname"]) == ("11.3.0", "7.2.22", "a-source")
     assert 32 * 0.005 <= result["call_seconds"] < 2 * result["seconds"] and result["workers"] == 2
     record = read_journal(Path(result["journal"]))
-    assert record.path == settings.folder / "journal.jsonl" and set(record.cases) == set(IDS[32:64])
+    assert record.path == settings.folder / "journal-a.jsonl" and set(record.cases) == set(IDS[32:64])
     assert record.header and record.header["selected"] == IDS[32:64] and record.header["versions"] == result["versions"]
     (end,) = record.events
     assert (end["event"], end["complete"]) == ("end", True)
@@ -90,13 +111,13 @@ def test_cases_that_do_not_pass_are_listed_with_reasons(settings: Settings) -> N
 
 
 def test_journal_that_is_there_is_not_gone_over(finished: Settings, complete: bytes) -> None:
-    with pytest.raises(LabError, match=r"there is a journal already: .*; go on with it with resume=true, or start another run"):
+    with pytest.raises(LabError, match=r"there is a journal already: .*; resume it with resume=true, or start another run"):
         run_combination(finished)
-    assert (finished.folder / "journal.jsonl").read_bytes() == complete
+    assert (finished.folder / "journal-a.jsonl").read_bytes() == complete
 
 
 def test_resumed_run_does_the_rest_and_nothing_twice(finished: Settings) -> None:
-    journal = finished.folder / "journal.jsonl"
+    journal = finished.folder / "journal-a.jsonl"
     header, *lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(header + b"".join(lines[:3]) + lines[3][:40])
     result = run_combination(replace(finished, resume=True, workers=2))
@@ -114,7 +135,7 @@ def test_complete_run_that_is_resumed_runs_nothing(finished: Settings) -> None:
 def test_run_with_another_guest_does_not_go_on(finished: Settings, complete: bytes) -> None:
     with pytest.raises(LabError, match=r"cannot be resumed: guest was .*'memory': 16.* and is now .*'memory': 32"):
         run_combination(replace(finished, resume=True, guest=replace(finished.guest, memory=32)))
-    assert (finished.folder / "journal.jsonl").read_bytes() == complete
+    assert (finished.folder / "journal-a.jsonl").read_bytes() == complete
 
 
 def test_machine_of_another_version_stops_the_run_before_it_begins(settings: Settings) -> None:
@@ -136,18 +157,18 @@ def test_leftovers_are_removed_only_when_asked_to(settings: Settings, monkeypatc
     # Resume of a run that has no journal yet, and an owner that is there: as after a kill while the cell was made.
     assert run_combination(replace(settings, clean=True, resume=True, owner=os.getpid()))["counts"] == {"pass": 8}
     assert removed == ["mlab-onn-001"]
-    event = read_journal(settings.folder / "journal.jsonl").events[0]
+    event = read_journal(settings.folder / "journal-a.jsonl").events[0]
     assert (event["event"], event["removed"]) == ("leftovers", ["mlab-onn-001"])
 
 
 def test_run_in_which_the_lab_breaks_down_is_not_complete(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_down(matrix: Matrix) -> bool:
+    def break_down(matrix: Workers) -> bool:
         raise LabError("machine a-source: no such container")
 
-    monkeypatch.setattr(Matrix, "run", break_down)
+    monkeypatch.setattr(Workers, "run", break_down)
     with pytest.raises(LabError, match="machine a-source: no such container"):
         run_combination(settings)
-    (end,) = read_journal(settings.folder / "journal.jsonl").events
+    (end,) = read_journal(settings.folder / "journal-a.jsonl").events
     assert (end["event"], end["complete"]) == ("end", False)
 
 
@@ -168,7 +189,8 @@ def test_known_deviations_are_no_failures(settings: Settings) -> None:
 
 
 def test_deviation_that_does_not_come_is_listed(settings: Settings) -> None:
-    result = run_combination(replace(settings, deviations=(REFUSAL,), patterns=("p2p/transient-running/none", "normal/*/none")))
+    cases = chosen("p2p/transient-running/none", "normal/*/none")
+    result = run_combination(replace(settings, deviations=(REFUSAL,), cases=cases))
     assert result["counts"] == {"pass": 8, "fixed": 1}
     (failed,) = result["not_passed"]
     assert (failed["case"], failed["verdict"]) == ("p2p/transient-running/none", "fixed")
@@ -188,7 +210,7 @@ def test_pair_says_whether_a_case_is_tried_again_alone(settings: Settings, alone
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"), [({"deviations": (REFUSAL,)}, "ledger was '"), ({"tap": True}, "tap was False and is now True"),
+    ("changes", "said"), [({"ledger_id": "4567"}, "ledger was '"), ({"relay": True}, "tap was False and is now True"),
                           ({"guest_checks": True}, "guest_checks was False and is now True")],
 )
 def test_run_with_another_ledger_or_other_checks_does_not_go_on(
@@ -196,7 +218,7 @@ def test_run_with_another_ledger_or_other_checks_does_not_go_on(
 ) -> None:
     with pytest.raises(LabError, match=f"cannot be resumed: {said}"):
         run_combination(replace(finished, resume=True, **changes))
-    assert (finished.folder / "journal.jsonl").read_bytes() == complete
+    assert (finished.folder / "journal-a.jsonl").read_bytes() == complete
 
 
 # Tap and witness
@@ -218,7 +240,7 @@ def witnesses(monkeypatch: pytest.MonkeyPatch) -> list[FakeWitness]:
 @pytest.fixture
 def taps(monkeypatch: pytest.MonkeyPatch) -> list[FakeTap]:
     """The taps that runs make: the fake libvirt speaks no RPC."""
-    monkeypatch.setattr("migration_lab.runner.combination.Relays", FakeTap)
+    monkeypatch.setattr("migration_lab.runner.relayed.Relays", FakeTap)
     monkeypatch.setattr(FakeTap, "made", [])
     return FakeTap.made
 
@@ -226,7 +248,7 @@ def taps(monkeypatch: pytest.MonkeyPatch) -> list[FakeTap]:
 def test_run_with_tap_and_witness_has_their_checks(
     settings: Settings, taps: list[FakeTap], witnesses: list[FakeWitness]
 ) -> None:
-    result = run_combination(replace(settings, tap=True, guest_checks=True, workers=2))
+    result = run_combination(replace(settings, relay=True, guest_checks=True, workers=2))
     assert result["counts"] == {"pass": 8}
     record = read_journal(Path(result["journal"]))
     assert record.header and record.header["tap"] is record.header["guest_checks"] is True
@@ -243,7 +265,7 @@ def test_run_with_tap_and_witness_has_their_checks(
 
 def test_other_protocol_than_that_of_the_versions_fails(settings: Settings, taps: list[FakeTap]) -> None:
     """With a client of 0.9.2 and newer daemons every method must use v3; what ran here is called by v2's names."""
-    tapped = replace(settings, tap=True, patterns=("p2p/transient-running/none",))
+    tapped = replace(settings, relay=True, cases=chosen("p2p/transient-running/none"))
 
     class OldTap(FakeTap):
         def take(self, domain: str) -> list[Step]:
@@ -251,7 +273,7 @@ def test_other_protocol_than_that_of_the_versions_fails(settings: Settings, taps
             return super().take(domain)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("migration_lab.runner.combination.Relays", OldTap)
+        patch.setattr("migration_lab.runner.relayed.Relays", OldTap)
         (failed,) = run_combination(tapped)["not_passed"]
     assert failed["reason"] == "protocol: expected v3, got v2"
 
@@ -261,12 +283,12 @@ def test_tap_and_witness_end_when_the_run_is_refused(
 ) -> None:
     monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda cell, prefix: ["mlab-onn-001"])
     with pytest.raises(LabError, match="domains of an earlier run"):
-        run_combination(replace(settings, tap=True, guest_checks=True))
+        run_combination(replace(settings, relay=True, guest_checks=True))
     assert taps[0].stopped == 1 and witnesses[0].asked == [("close",)]
 
 
 def test_run_without_them_makes_neither(settings: Settings, taps: list[FakeTap], witnesses: list[FakeWitness]) -> None:
-    result = run_combination(replace(settings, patterns=("p2p/transient-running/none",)))
+    result = run_combination(replace(settings, cases=chosen("p2p/transient-running/none")))
     (line,) = read_journal(Path(result["journal"])).attempts
     assert [check.name for check in line.further] == ["target-config", "no-leftovers"] and line.steps == ()
     assert not taps and not witnesses
@@ -287,7 +309,7 @@ def addressed(settings: Settings, ceilings: str = "", ports: tuple[int, int] | N
 @pytest.mark.parametrize("combination", COMBINATIONS)
 def test_path_shows_what_its_older_end_knows(settings: Settings, taps: list[FakeTap], combination: str) -> None:
     old = [role for role, age in classes(combination).items() if age == "old"]
-    cell, _ = _tapped(replace(addressed(settings, " ".join(old)), combination=combination))
+    cell, _ = through_relays(replace(addressed(settings, " ".join(old)), combination=combination))
     links = {link.name: link for link in taps[0].given[0]}
     assert list(links) == ["client-source", "client-target", "source-target"]
     for name, link in links.items():
@@ -305,16 +327,15 @@ def test_path_shows_what_its_older_end_knows(settings: Settings, taps: list[Fake
 def test_tap_finds_the_domain_of_every_case_and_attempt(
     settings: Settings, taps: list[FakeTap], number: int, attempt: int
 ) -> None:
-    _tapped(addressed(settings))
-    runner = CaseRunner(settings.cell, settings.guest, settings.prefix, settings.run, settings.combination, 60)
-    name = runner.domain_name(replace(CASES[0], number=number), attempt)
+    through_relays(addressed(settings))
+    name = Domains(settings.prefix, settings.run, settings.combination).name(number, attempt)
     assert DomainNames(taps[0].fields["names"]).find(domain_payload(name)) == name
 
 
 def test_paths_go_through_a_real_tap(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as source, socket.create_server(("127.0.0.1", 0)) as target:
         daemons = {"source": source, "target": target}
-        cell, tap = _tapped(addressed(settings, ports=(source.getsockname()[1], target.getsockname()[1])))
+        cell, tap = through_relays(addressed(settings, ports=(source.getsockname()[1], target.getsockname()[1])))
         try:
             for path in ("client-source", "client-target", "source-target"):
                 uri = urlsplit(cell.uri(path))
@@ -343,10 +364,10 @@ def test_rules_have_what_is_reported_and_what_is_shown(settings: Settings, ceili
         "source": {"libvirt": "11.3.0", "hypervisor": "10.0.6", "hostname": "a-source"},
         "target": {"libvirt": "11.3.0", "hypervisor": "7.2.22", "hostname": "a-target"},
     }
-    rules = _rules(replace(addressed(settings, ceilings), tap=True, deviations=(REFUSAL,)), versions)
+    rules = _rules(replace(addressed(settings, ceilings), relay=True, deviations=(REFUSAL,)), versions)
     assert rules.libvirt == {"client": 9002, "source": 11003000, "target": 11003000}
     assert rules.qemu == {"source": 10000006, "target": 7002022}
-    assert rules.shown == shown and rules.tapped
+    assert rules.shown == shown and rules.relayed
     assert [deviation.id for deviation in rules.ledger] == ["refuses"]
 
 
@@ -356,9 +377,9 @@ def test_rules_have_what_is_reported_and_what_is_shown(settings: Settings, ceili
 def test_run_whose_playbook_is_gone_ends(settings: Settings) -> None:
     owner = subprocess.Popen(["true"])
     owner.wait()
-    with pytest.raises(LabError, match="the playbook that this run belongs to is gone; go on with resume=true"):
+    with pytest.raises(LabError, match="the playbook that this run belongs to is gone; resume it with resume=true"):
         run_combination(replace(settings, owner=owner.pid))
-    (end,) = read_journal(settings.folder / "journal.jsonl").events
+    (end,) = read_journal(settings.folder / "journal-a.jsonl").events
     assert (end["event"], end["complete"]) == ("end", False)
 
 

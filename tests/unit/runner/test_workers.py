@@ -15,12 +15,13 @@ import pytest
 
 from fake_cell import PATIENCE, A, B, C, D, E, FakeCell, FakeClientAgent, FakeMachine, break_lab, fake_cell, refuse
 from migration_lab.cell.agent_process import AgentDied
+from migration_lab.cell.domains import Domains
 from migration_lab.cell.leftovers import find_leftovers, remove_leftovers
 from migration_lab.cell.machine import Machine
 from migration_lab.model.errors import LabError
 from migration_lab.relay.steps import Step
 from migration_lab.runner.attempt_log import DaemonLog
-from migration_lab.runner.workers import Matrix
+from migration_lab.runner.daemons import Daemons as CellDaemons
 from migration_lab.suites.attempt import Attempt
 from synthetic_run import CASES, lab_error
 
@@ -77,7 +78,7 @@ def test_what_the_tap_saw_is_journalled(cell: FakeCell) -> None:
         attempt.steps = [Step("client-target", "prepare3", 1764000000.12345, 0.21, "ok")]
         attempt.seen.protocol = "v3"
 
-    cell.rules = replace(cell.rules, tapped=True)
+    cell.rules = replace(cell.rules, relayed=True)
     cell.behave(A, seen_by_tap)
     cell.run([A])
     (line,) = cell.record.attempts
@@ -103,15 +104,10 @@ def test_case_that_starts_later_is_beside_one_that_still_runs(cell: FakeCell) ->
     assert cell.record.cases[A.id].beside == tuple(sorted([B.id, C.id]))
 
 
-def test_tally_counts_while_the_matrix_runs(cell: FakeCell) -> None:
-    counts: list[int] = []
-    for case in (A, B, C):
-        cell.behave(case, lambda attempt: counts.append(cell.matrix.tally.done if cell.matrix else -1))
+def test_time_in_calls_is_summed_up(cell: FakeCell) -> None:
     cell.behave(D, refuse)
     cell.run([A, B, C, D])
-    assert counts == [0, 1, 2]
-    assert cell.matrix and cell.matrix.tally.verdicts == {"pass": 3, "fail": 1}
-    assert (cell.matrix.tally.total, cell.matrix.tally.call_seconds) == (4, 1.0)
+    assert cell.stage and cell.stage.call_seconds == 1.0
 
 
 # Cases that go wrong on their own
@@ -216,7 +212,7 @@ def test_suspects_run_again_one_at_a_time_on_clean_machines(cell: FakeCell) -> N
     cell.behave(C, cell.suffer)
     cell.run([A, B, C, D], workers=3, together=3)
     assert [cell.runner.seen_beside[case.id, 2] for case in (A, B, C)] == [set(), set(), set()]
-    assert sorted(cell.runner.cleaned) == ["mlab-1", "mlab-2", "mlab-3"]
+    assert sorted(cell.runner.domains.cleaned) == ["mlab-1", "mlab-2", "mlab-3"]
     final = [line for line in cell.record.attempts if line.attempt == 2]
     assert [line.beside for line in final] == [(), (), ()]
 
@@ -352,7 +348,7 @@ def test_what_a_suspect_has_left_does_not_touch_its_second_attempt(
             return [f"{name} on the source: transient, paused"]
         raise AgentDied(125, "no such container")
 
-    monkeypatch.setattr(cell.runner, "clean_domain", clean)
+    monkeypatch.setattr(cell.runner.domains, "remove", clean)
     cell.behave(A, cell.kill_target)
     assert cell.run([A, B]) is True
     assert [cell.record.cases[case.id].verdict for case in (A, B)] == ["pass", "pass"]
@@ -434,7 +430,7 @@ def test_daemon_that_cannot_be_started_again_ends_the_run(cell: FakeCell, monkey
 
 def test_log_of_an_attempt_begins_where_an_earlier_look_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
-    monkeypatch.setattr("migration_lab.runner.workers.time.monotonic", lambda: now)
+    monkeypatch.setattr("migration_lab.runner.attempt_log.time.monotonic", lambda: now)
     machine = FakeMachine("a-source", 1)
     log = DaemonLog(cast(Machine, machine))
     machine.log += "one\n"
@@ -472,15 +468,15 @@ def test_daemons_that_cannot_be_asked_for_leftovers_are_told(cell: FakeCell, mon
 
 
 def test_leftovers_are_removed(cell: FakeCell) -> None:
-    remove_leftovers(cell.cell, cell.runner, ["mlab-1", "mlab-2"])
-    assert cell.runner.cleaned == ["mlab-1", "mlab-2"]
+    remove_leftovers(cell.cell, cast(Domains, cell.runner.domains), ["mlab-1", "mlab-2"])
+    assert cell.runner.domains.cleaned == ["mlab-1", "mlab-2"]
 
 
 def test_leftovers_that_stay_are_named(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     left = {"mlab-1": [], "mlab-2": ["mlab-2 on the source: persistent, running"]}
-    monkeypatch.setattr(cell.runner, "clean_domain", lambda name, connection: left[name])
+    monkeypatch.setattr(cell.runner.domains, "remove", lambda name, connection: left[name])
     with pytest.raises(LabError, match="mlab-2 on the source: persistent, running; re-provision the combination"):
-        remove_leftovers(cell.cell, cell.runner, ["mlab-1", "mlab-2"])
+        remove_leftovers(cell.cell, cast(Domains, cell.runner.domains), ["mlab-1", "mlab-2"])
     assert (cell.source.restarts, cell.target.restarts) == (1, 1), "tried once with daemons started anew, not more"
 
 
@@ -488,8 +484,8 @@ def test_daemons_that_do_not_let_go_of_leftovers_are_started_anew(cell: FakeCell
     def clean(name: str, connection: FakeClientAgent) -> list[str]:
         return [] if cell.target.restarts else [f"{name} on the target: transient, paused"]
 
-    monkeypatch.setattr(cell.runner, "clean_domain", clean)
-    remove_leftovers(cell.cell, cell.runner, ["mlab-1"])
+    monkeypatch.setattr(cell.runner.domains, "remove", clean)
+    remove_leftovers(cell.cell, cast(Domains, cell.runner.domains), ["mlab-1"])
     assert cell.target.restarts == 1
 
 
@@ -581,15 +577,15 @@ def test_hang_that_passes_before_it_is_sorted_out_keeps_its_words(cell: FakeCell
         time_out(attempt)
         cell.target.hangs = True
 
-    answers = Matrix._answers
+    answers = CellDaemons._answers
 
-    def once(self: Matrix, machine: Machine) -> bool:
+    def once(self: CellDaemons, machine: Machine) -> bool:
         answered = answers(self, machine)
         cell.target.hangs = cell.target.hangs and answered
         return answered
 
     cell.behave(A, hang)
-    monkeypatch.setattr(Matrix, "_answers", once)
+    monkeypatch.setattr(CellDaemons, "_answers", once)
     cell.run([A])
     assert "does not answer" in deaths(cell)[0]["detail"]
 

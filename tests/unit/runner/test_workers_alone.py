@@ -15,7 +15,7 @@ from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.model.errors import LabError
 from migration_lab.suites.attempt import Attempt
-from migration_lab.suites.migration.procedure import Revive
+from migration_lab.suites.procedure import Revive
 
 # B and D, of the first five cases, have the flag.
 KILLING: dict[str, Any] = {
@@ -61,7 +61,6 @@ def test_killing_cases_run_once_each_and_alone_after_the_others(killing: FakeCel
         [(case.id, 1, True, "pass") for case in (A, C, E)] + [(case.id, 1, True, "known") for case in (B, D)]
     )
     assert [killing.record.cases[case.id].beside for case in (B, D)] == [(), ()]
-    assert killing.matrix and killing.matrix.tally.verdicts == {"pass": 3, "known": 2}
 
 
 def test_daemon_is_started_again_after_each_killing_case(killing: FakeCell) -> None:
@@ -196,7 +195,7 @@ def test_case_that_failed_beside_others_is_run_again_alone(unsure: FakeCell, aga
     unsure.behave(B, refuse, refuse if again == "fail" else None)
     assert unsure.run([A, B, C, D], workers=2, together=2) is True
     assert unsure.runner.started[-1] == B.id and unsure.runner.attempts[B.id] == 2
-    assert unsure.runner.seen_beside[B.id, 2] == set() and unsure.runner.cleaned == []
+    assert unsure.runner.seen_beside[B.id, 2] == set() and unsure.runner.domains.cleaned == []
     first, last = [line for line in unsure.record.attempts if line.case == B.id]
     assert (first.attempt, first.final, first.held, first.verdict, first.note) == (1, False, "beside", "fail", "")
     assert (last.attempt, last.final, last.held, last.verdict) == (2, True, "", again)
@@ -211,7 +210,7 @@ def test_case_that_failed_beside_others_is_run_again_alone(unsure: FakeCell, aga
 def test_only_the_last_attempt_counts(unsure: FakeCell) -> None:
     unsure.behave(B, refuse)
     unsure.run([A, B, C], workers=3, together=3)
-    assert unsure.matrix and unsure.matrix.tally.verdicts == {"pass": 3} and unsure.matrix.tally.call_seconds == 1.0
+    assert unsure.stage and unsure.stage.call_seconds == 1.0
     assert unsure.record.cases[B.id].verdict == "pass"
     assert unsure.record.events == [] and unsure.record.unexplained_deaths == [], "nothing died"
     assert (unsure.source.restarts, unsure.target.restarts) == (0, 0)
@@ -334,10 +333,10 @@ def test_daemon_that_cannot_be_started_again_ends_the_run(killing: FakeCell, mon
 
 def test_stuck_daemon_is_started_anew_with_the_dead_one(killing: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     def stuck(attempt: Attempt, revive: Revive) -> None:
-        assert revive(True, True) == {"target": "the daemon on the target (process 22) died"}
+        assert revive(unsure=True, both=True).blamed == {"target": "the daemon on the target (process 22) died"}
 
     killing.behave(B, killing.kill_target)
-    monkeypatch.setattr(killing.runner, "_survive", lambda attempt, connection, revive: stuck(attempt, revive))
+    monkeypatch.setattr(killing.runner, "survive", lambda attempt, connection, revive: stuck(attempt, revive))
     killing.run([B])
     assert (killing.source.restarts, killing.target.restarts) == (1, 1)
     assert alive(killing.record.cases[B.id]) == "", "both are the ones that run now"

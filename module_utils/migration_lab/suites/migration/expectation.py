@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The oracle: what each case must come to. Pure functions of the case; the rules are libvirt's documented ones."""
+"""The oracle: the expected result of each case. Pure functions of the case; the rules are those that libvirt documents."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Mapping
 
-from ...model.case import Case, Method, State
-from ...model.protocol import PROTOCOL_V3
+from ...model.case import Case, State
 from ...model.version import parse_version
 
 # The release from which VIR_MIGRATE_PERSIST_DEST replaces a config that the target had (commit 79ccfec80f1f). Before, the
@@ -44,18 +43,6 @@ def expect(case: Case) -> Expectation:
         target_state=State.PAUSED if "paused" in flags else case.scenario.state,
         target_config=config,
     )
-
-
-def expect_protocol(case: Case, libvirt: Mapping[str, int]) -> str:
-    """The migration protocol that a case must use: ``v2`` or ``v3``.
-
-    Under the client's control all three must know v3. Peer to peer, the source decides by what the target supports, and
-    the client does not matter (doPeer2PeerMigrate in libvirt's qemu_migration.c).
-
-    :param libvirt: by role libvirt's version as a number, as the others are shown it: an emulated old one counts as old.
-    """
-    deciding = ("client", "source", "target") if case.method is Method.NORMAL else ("source", "target")
-    return "v3" if all(libvirt[role] >= PROTOCOL_V3 for role in deciding) else "v2"
 
 
 def replaces_config(libvirt: Mapping[str, int]) -> bool:

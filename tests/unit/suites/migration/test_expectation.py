@@ -13,8 +13,9 @@ import yaml
 from migration_lab.model.case import Case, FlagSet, Method, Scenario, State
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.profile import Profile
+from migration_lab.model.protocol import expect_protocol
 from migration_lab.model.version import parse_version
-from migration_lab.suites.migration.expectation import Expectation, expect, expect_protocol, replaces_config
+from migration_lab.suites.migration.expectation import Expectation, expect, replaces_config
 from synthetic_run import ROOT
 
 

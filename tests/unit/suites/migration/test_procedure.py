@@ -14,6 +14,7 @@ from fake_machines import FakeTap, FakeWitness, children, make_cell, make_machin
 from migration_lab.cell.agent_process import AgentDied, AgentProcess
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.client import ClientAgent
+from migration_lab.cell.domains import Domains
 from migration_lab.guest.config import GuestConfig
 from migration_lab.guest.domain_xml import domain_xml
 from migration_lab.judging.observation import Copy, Outcome, Sight, Survival
@@ -24,10 +25,12 @@ from migration_lab.relay.procedures import MIGRATION
 from migration_lab.suites.attempt import Attempt
 from migration_lab.suites.migration.checks import judge
 from migration_lab.suites.migration.expectation import expect
-from migration_lab.suites.migration.procedure import CaseRunner
+from migration_lab.suites.migration.procedure import Migration
+from migration_lab.suites.procedure import Bench, Deaths
 from synthetic_run import BY_ID, CASES, as_expected
 
 GUEST = GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest.img", "9.0.0")
+DOMAINS = Domains("mlab-", "r", "noo")
 NORMAL = BY_ID["normal/persistent-running-dst/undefine-source+persist-dest"]
 TUNNELLED = BY_ID["tunnelled/transient-paused/persist-dest"]
 ABSENT = Sight(False)
@@ -47,8 +50,10 @@ def connection(cell: Cell) -> Iterator[ClientAgent]:
     connection.drop()
 
 
-def runner(cell: Cell, kernel: str = GUEST.kernel, run: str = "r", **fields: Any) -> CaseRunner:
-    return CaseRunner(cell, replace(GUEST, kernel=kernel), "mlab-", run, "noo", time_limit=30, **fields)
+def runner(
+    cell: Cell, kernel: str = GUEST.kernel, run: str = "r", witness: FakeWitness | None = None, relays: FakeTap | None = None
+) -> Migration:
+    return Migration(Bench(cell, Domains("mlab-", run, "noo", witness), replace(GUEST, kernel=kernel), 30, witness, relays))
 
 
 def verdict(attempt: Attempt) -> tuple[Verdict, str]:
@@ -202,7 +207,7 @@ def test_case_on_a_cell_that_cannot_be_reached_is_the_labs_error(cell: Cell) -> 
 @pytest.mark.parametrize("name", ["web", "lab-1", "xmlab-1", ""])
 def test_domain_without_the_prefix_is_never_touched(cell: Cell, connection: ClientAgent, name: str) -> None:
     with pytest.raises(LabError, match=f"domain '{name}' has not the lab's prefix 'mlab-' and is not touched"):
-        runner(cell).clean_domain(name, connection)
+        DOMAINS.remove(name, connection)
 
 
 @pytest.mark.parametrize("active", [True, False])
@@ -214,7 +219,7 @@ def test_domain_is_removed_whatever_it_is(cell: Cell, connection: ClientAgent, a
             agent.call("define", 5, connection=side, xml=xml)
         if active:
             agent.call("create", 5, connection=side, xml=xml, paused=False)
-    assert runner(cell).clean_domain("mlab-1", connection) == []
+    assert DOMAINS.remove("mlab-1", connection) == []
     assert names(connection) == []
 
 
@@ -222,7 +227,7 @@ def test_domain_that_stays_is_told_in_words(cell: Cell, connection: ClientAgent,
     agent, xml = connection.agent(), "<domain><name>mlab-1</name></domain>"
     agent.call("create", 5, connection="target", xml=xml, paused=True)
     monkeypatch.setattr(agent, "outcome", lambda call, timeout, **fields: None)
-    assert runner(cell).clean_domain("mlab-1", connection) == ["mlab-1 on the target: transient, paused"]
+    assert DOMAINS.remove("mlab-1", connection) == ["mlab-1 on the target: transient, paused"]
 
 
 def test_machines_of_a_cell_can_be_elsewhere(tmp_path: Path) -> None:
@@ -372,7 +377,7 @@ def test_protocol_is_what_the_target_was_asked_to_prepare(
 ) -> None:
     tap = FakeTap()
     tap.procedures = procedures
-    attempt = runner(cell, tap=tap).run(TUNNELLED, connection)
+    attempt = runner(cell, relays=tap).run(TUNNELLED, connection)
     assert tap.taken == [NAME] and [step.procedure for step in attempt.steps] == procedures
     assert attempt.seen.protocol == protocol
 
@@ -381,7 +386,7 @@ def test_every_prepare_procedure_has_a_protocol(cell: Cell, connection: ClientAg
     tap = FakeTap()
     for procedure in MIGRATION.values():
         tap.procedures = [procedure]
-        attempt = runner(cell, tap=tap).run(TUNNELLED, connection)
+        attempt = runner(cell, relays=tap).run(TUNNELLED, connection)
         assert bool(attempt.seen.protocol) == procedure.startswith("prepare"), procedure
 
 
@@ -402,16 +407,16 @@ def test_path_through_the_tap_keeps_all_but_the_address(cell: Cell, path: str, u
     cell = replace(
         cell, source=replace(cell.source, uri="qemu+tcp://10.0.0.2/system"),
         target=replace(cell.target, uri="qemu+tcp://10.0.0.3:16509/system"),
-        tapped={"client-target": "10.0.0.1:4001", "source-target": "[fe80::1]:4002"},
+        relayed={"client-target": "10.0.0.1:4001", "source-target": "[fe80::1]:4002"},
     )
     assert cell.uri(path) == uri
 
 
 def test_agents_and_source_go_through_the_tap(cell: Cell) -> None:
     tap = FakeTap()
-    cell = replace(cell, tapped=tap.start())
+    cell = replace(cell, relayed=tap.start())
     connection = ClientAgent(cell)
-    attempt = runner(cell, tap=tap).run(TUNNELLED, connection)
+    attempt = runner(cell, relays=tap).run(TUNNELLED, connection)
     for side in ("source", "target"):
         assert connection.agent().call("open", 5, connection="x", uri=cell.uri(f"client-{side}"))["hostname"] == f"tapped-{side}"
     connection.drop()
@@ -432,9 +437,9 @@ class Reviver:
         self._deaths = list(deaths)
         self.told: list[tuple[bool, bool]] = []
 
-    def __call__(self, unsure: bool, stuck: bool) -> dict[str, str]:
-        self.told.append((unsure, stuck))
-        return self._deaths.pop(0) if self._deaths else {}
+    def __call__(self, *, unsure: bool, both: bool) -> Deaths:
+        self.told.append((unsure, both))
+        return Deaths(self._deaths.pop(0) if self._deaths else {}, {})
 
 
 def test_death_in_a_case_alone_is_its_own(cell: Cell, connection: ClientAgent) -> None:
@@ -483,15 +488,15 @@ class Cleaner:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str] | Exception) -> None:
         self._answers = list(answers)
-        clean = CaseRunner.clean_domain
+        remove = Domains.remove
 
-        def clean_domain(carry_out: CaseRunner, name: str, connection: ClientAgent, limit: float) -> list[str]:
+        def remove_or_answer(domains: Domains, name: str, connection: ClientAgent, limit: float) -> list[str]:
             answer = self._answers.pop(0) if self._answers else None
             if isinstance(answer, Exception):
                 raise answer
-            return clean(carry_out, name, connection) if answer is None else answer
+            return remove(domains, name, connection) if answer is None else answer
 
-        monkeypatch.setattr(CaseRunner, "clean_domain", clean_domain)
+        monkeypatch.setattr(Domains, "remove", remove_or_answer)
 
 
 LOST = AgentDied(1, "cannot acquire state change lock")
@@ -541,12 +546,12 @@ def test_guest_that_libvirt_shows_running_is_watched_until_it_counts(
     cell: Cell, connection: ClientAgent, witness: FakeWitness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A paused guest of 0.9.1 that arrives running: what is got must be the same on every lab host."""
-    look = CaseRunner._look
+    look = Domains.look
 
-    def arrived(carry_out: CaseRunner, agent: AgentProcess, side: str, name: str, limit: float) -> Sight:
-        sight = look(carry_out, agent, side, name, limit)
+    def arrived(domains: Domains, agent: AgentProcess, side: str, name: str, limit: float) -> Sight:
+        sight = look(domains, agent, side, name, limit)
         return replace(sight, state="running") if side == "target" and sight.active else sight
 
-    monkeypatch.setattr(CaseRunner, "_look", arrived)
+    monkeypatch.setattr(Domains, "look", arrived)
     runner(cell, witness=witness).run(TUNNELLED, connection)
     assert [asked[-1] for asked in witness.asked if asked[0] == "survival"] == [True]

@@ -12,12 +12,13 @@ from migration_lab.judging.observation import Copy, Observation, Sight, Survival
 from migration_lab.model.case import ROLES, Case, Method, State
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.profile import Profile
+from migration_lab.model.protocol import expect_protocol
 from migration_lab.model.verdict import Verdict
 from migration_lab.model.version import parse_version
 from migration_lab.planning.ledger import load_ledger
 from migration_lab.planning.profiles import load_profile
-from migration_lab.suites.migration.expectation import expect, expect_protocol
-from migration_lab.suites.migration.rules import Rules
+from migration_lab.suites.migration.expectation import expect
+from migration_lab.suites.migration.rules import MigrationRules
 from synthetic_run import BY_ID, ROOT, as_expected, lab_error, refused
 
 SCENARIOS = ROOT / "scenarios"
@@ -29,12 +30,12 @@ PAUSED = BY_ID["p2p/persistent-paused/none"]
 QEMU = {"source": parse_version("5.2.0"), "target": parse_version("5.2.0")}
 
 
-def rules(combination: str, old: str, new: str, ceiling: str = "", ledger: tuple[Deviation, ...] = LEDGER) -> Rules:
+def rules(combination: str, old: str, new: str, ceiling: str = "", ledger: tuple[Deviation, ...] = LEDGER) -> MigrationRules:
     """The rules of a combination; with a ceiling the old machines are presented as that version."""
     ages = classes(combination)
     libvirt = {role: parse_version({"old": old, "new": new}[ages[role]]) for role in ROLES}
     shown = {role: parse_version(ceiling) if ceiling and ages[role] == "old" else libvirt[role] for role in ROLES}
-    return Rules(libvirt, QEMU, shown, True, ledger)
+    return MigrationRules(libvirt, QEMU, shown, True, ledger)
 
 
 def cases(profile: str) -> list[Case]:
@@ -88,7 +89,7 @@ def test_matrix_of_0_9_1_and_0_9_2_has_exactly_its_deviations(combination: str, 
             arrives_running(case, seen)
             judgement = here.judge(case, seen)
             assert judgement.verdict is (Verdict.KNOWN if case.id in deviating else Verdict.FAIL), case.id
-    assert not any(here.kills(case) for case in planned)
+    assert not any(here.alone(case) for case in planned)
 
 
 @pytest.mark.parametrize("noticed", [True, False], ids=["counting seen", "not seen yet"])
@@ -130,7 +131,7 @@ def test_protocol_is_judged_only_through_the_tap() -> None:
     case = BY_ID["normal/persistent-running/none"]
     here = rules("nnn", "0.9.1", "0.9.2")
     assert here.judge(case, whole(case, "v2")).reason == "protocol: expected v3, got v2"
-    untapped = Rules(here.libvirt, here.qemu, here.shown, False, here.ledger)
+    untapped = MigrationRules(here.libvirt, here.qemu, here.shown, False, here.ledger)
     seen = whole(case, "v3")
     seen.protocol = None
     assert untapped.judge(case, seen).verdict is Verdict.PASS
@@ -171,7 +172,7 @@ def test_cases_that_bring_a_daemon_down_are_those_that_the_ledger_says(
 ) -> None:
     here = rules(combination, old, new, ceiling)
     for case in cases("canonical"):
-        assert here.kills(case) == (case.method in killing), case.id
+        assert here.alone(case) == (case.method in killing), case.id
         role = {CRASHES_SOURCE: "source"}.get(killing.get(case.method, ""), "target")
         judgement = here.judge(case, crashed(case, role))
         if case.method in killing:
