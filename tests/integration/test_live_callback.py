@@ -19,7 +19,7 @@ from synthetic_run import CASES, ROOT, SyntheticRun
 
 PLAN = """\
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule({"folder": {"type": "path"}})
+module = AnsibleModule({"folder": {"type": "path"}, "given": {"type": "dict"}})
 module.exit_json(changed=False, plan={"folder": module.params["folder"]})
 """
 

@@ -5,20 +5,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Callable, Mapping, Protocol, TextIO
+from typing import TYPE_CHECKING, Callable, Mapping, TextIO, Union
 
 from .lines import Lines
-from .run_progress import RunProgress
 
-
-class Face(Protocol):
-    """Shows a run from ``start`` to ``stop``."""
-
-    def start(self, progress: RunProgress) -> None: ...
-
-    def update(self, progress: RunProgress) -> None: ...
-
-    def stop(self) -> None: ...
+if TYPE_CHECKING:
+    from .table import LiveTable
 
 
 def table_wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
@@ -26,7 +18,7 @@ def table_wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
     return stream.isatty() and environment.get("TERM", "").lower() not in ("", "dumb", "unknown") and not environment.get("CI")
 
 
-def choose_face(write: Callable[[str], object]) -> Face:
+def choose_face(write: Callable[[str], object]) -> Union[Lines, LiveTable]:
     """The table where standard output can bear one, else lines.
 
     :param write: prints a line.
