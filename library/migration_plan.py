@@ -36,7 +36,7 @@ options:
     default: []
   results_root: {description: Folder that holds the results of all runs., type: path, required: true}
   run: {description: "Name of the run, not V(last). Empty for a new name made from the time.", type: str, default: ''}
-  resume: {description: Go on with the run O(run) or the newest one., type: bool, default: false}
+  resume: {description: Resume the run O(run) or the newest one., type: bool, default: false}
   workers: {description: "Cases at a time, or V(auto).", type: str, default: auto}
   relay: {description: Whether connections go through the relay; a pair with a ceiling needs it., type: bool, default: true}
   time_limit: {description: Seconds that a case may take., type: float, default: 60}

@@ -35,7 +35,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: It is known what is newer
+- name: Ask for newer packages
   release_packages_info:
     name: debian-12
     image: localhost/migration-lab/debian-12:debian-12-0123456789ab

@@ -24,7 +24,7 @@ class Check:
 class Judgement:
     """The ten canonical checks, further ones, the verdict, and in a sentence why it is not a pass.
 
-    ``rule`` says what judged a case that is no pass, ``deviation`` names the ledger's entry that explains it.
+    ``rule`` says what judged a case that did not pass, ``deviation`` names the ledger's entry that explains it.
     """
 
     checks: list[Check]

@@ -129,7 +129,7 @@ def make_mail(given: Mapping[str, Any]) -> Optional[Mail]:
 
 
 def deliver(ways: Mapping[str, Callable[[], int]]) -> tuple[list[str], list[str]]:
-    """Send by each way, also when another one fails.
+    """Send by each way, whether or not the others fail.
 
     :param ways: by name, a function that sends and returns the attempts that it took.
     :returns: what was delivered, and what was not and why, in words.

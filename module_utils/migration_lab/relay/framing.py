@@ -133,7 +133,7 @@ class Framer:
         return self._take_kept()
 
     def _look_at_kept(self) -> Iterator[Union[bytes, Message]]:
-        """Give out what was kept back as soon as it can be told what it is."""
+        """Release what was held back as soon as it is clear what it is."""
         if len(self._kept) >= 4:
             length = int.from_bytes(self._kept[:4], "big")
             if not HEADER_SIZE <= length <= MESSAGE_MAX:

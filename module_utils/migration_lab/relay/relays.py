@@ -16,7 +16,7 @@ from .network_namespace import enter_network_namespace
 from .relay import Link, Recording, Relay
 from .steps import Step, StepLog
 
-# Of what was odd, the latest are kept: a daemon that is down is met again and again.
+# Only the latest oddities are kept: a daemon that is down is met over and over.
 ODDITIES_MAX = 200
 
 

@@ -39,7 +39,7 @@ _VERSIONS = {
 
 
 class ChangeKind(str, Enum):
-    """What a change means, in the order in which changes are told."""
+    """What a change means, in the order in which changes are listed."""
 
     NEWLY_FAILING = "newly-failing"
     CHANGED_REASON = "changed-reason"
@@ -64,7 +64,7 @@ class ChangeKind(str, Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """A case, or with ``case`` empty a combination as a whole, that came to something else than in the base.
+    """A case, or with ``case`` empty a combination as a whole, whose result differs from that in the base.
 
     ``before`` and ``after`` are verdicts or ``not obtained``. A combination as a whole fails when a daemon died in it that no
     case explains, and passes when there is nothing to say of it beside its cases. The reasons are in words, empty for a pass.
@@ -136,7 +136,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _State:
-    """What a case or a combination came to, and what is the same of it in another run where nothing changed."""
+    """The result of a case or a combination, and what of it is the same in another run where nothing changed."""
 
     verdict: str
     reason: str = ""
@@ -190,7 +190,7 @@ def _changes(new: CombinationResult, old: CombinationResult) -> Iterator[Change]
             continue
         before, after = _state(old, case), _state(new, case)
         if not old.obtained and after.verdict in _PASSING:
-            continue  # that it is obtained again is said once, for the combination
+            continue  # reported once, for the combination, which is obtained again
         yield from _change(new.name, case, before, after)
 
 
@@ -228,7 +228,7 @@ def _kind(before: _State, after: _State) -> Optional[ChangeKind]:
 
 
 def _invariant(reason: str) -> str:
-    """The reason without what is another one in each run."""
+    """The reason without what differs in each run."""
     return _VARYING.sub("#", reason)
 
 

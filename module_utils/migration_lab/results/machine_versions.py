@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..model.combination import classes
 from .run import Run
 
-# What is told, by the words for it: the roles whose machines are asked, and the key of their answer.
+# What is reported, by the words for it: the roles whose machines are asked, and the key of their answer.
 _ASKED = {
     "libvirt daemon": (("source", "target"), "libvirt"),
     "libvirt client library": (("client",), "libvirt"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run came to: reads run.json and the journals, counts, and says whether the run is green and what keeps it from it."""
+"""The result of a run: reads run.json and the journals, counts, and says whether the run is green and what keeps it from it."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def _reason(folder: Path, name: str, record: Optional[Record], structure: _Struc
         reasons = dict.fromkeys(one_line(data.get("reason") or f"{note} gives no reason") for note, data in notes.items())
         return "; ".join(reasons)
     if record:
-        return "the run was cut off before their final result; -e resume=true runs the rest"
+        return "the run was interrupted before their final result; -e resume=true runs the rest"
     if journal_paths(folder / name):
-        return f"no journal in {name} has a header that selects a case: the run was cut off at its start"
+        return f"no journal in {name} has a header that selects a case: the run was interrupted at its start"
     return f"there is no journal in {name}: the combination was not run"

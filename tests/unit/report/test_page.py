@@ -200,7 +200,7 @@ def test_a_passed_case_has_its_checks_too(page: Page) -> None:
         (f"ooo/{KNOWN}", "cannot be read: No such file or directory"),
         (f"onn/{LEFT_OVER}", "no-leftovers FAIL none lab-guest on the target: transient, running"),
         (f"noo/{CASES[0].id}", "not obtained: the mirror cannot be reached"),
-        (f"nnn/{CASES[61].id}", "the run was cut off before their final result"),
+        (f"nnn/{CASES[61].id}", "the run was interrupted before their final result"),
     ],
 )
 def test_a_case_says_what_it_came_to(page: Page, case: str, words: str) -> None:

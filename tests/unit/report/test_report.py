@@ -83,7 +83,7 @@ def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun) -> None:
         "oon a daemon died and no case alone explains it\n"
         f"    the daemon on the target (process 7) died; in flight were {CASES[0].id}\n"
         f"    log:     {folder}/oon/logs/death-source.log\n    journal: {folder}/oon/journal.jsonl",
-        "nnn 46 cases not obtained\n    the run was cut off before their final result; -e resume=true runs the rest\n"
+        "nnn 46 cases not obtained\n    the run was interrupted before their final result; -e resume=true runs the rest\n"
         f"    {CASES[50].id}, {CASES[51].id}, {CASES[52].id} and 43 more\n    journal: {folder}/nnn/journal.jsonl",
     ]
     assert f"-e pair=debian -e profile=canonical -e guest=x86_64 -e combination=ooo -e 'cases={CASES[1].id}'" in again

@@ -92,7 +92,7 @@ def cell(
     order = [one for one in every if one in wanted]
     names = {one: f"{network}-{'-'.join(one)}" for one in every}
     addresses = {one: _address(subnet, *one) for one in every}
-    # All six, so that a container need not be recreated when another one joins.
+    # All six, so that a container need not be recreated when one more joins.
     hosts = {names[one]: addresses[one] for one in every}
     machines = {one: _machine(names[one], addresses[one], one[0], releases[one[1]]) for one in order}
     return {
