@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
 
-    make bench                            all of it, about 30 minutes on 2 cores
-    BENCH=matrix,provision make bench     some parts; the others are checks, full, report and history
+    make bench                            all of it, about 15 minutes on 2 cores
+    BENCH=matrix,provision make bench     some parts; the others are checks, between, full, report and history
 """
 
 from __future__ import annotations
@@ -58,14 +58,18 @@ class MemoryWatch(threading.Thread):
         return (int(lines["MemTotal"].split()[0]) - int(lines["MemAvailable"].split()[0])) // 1024
 
 
-def cases_seconds(root: Path, name: str, *settings: str) -> dict[str, Any]:
-    """Run 96 cases on nnn and return their wall time, time per phase, and the lab's own share."""
-    run = f"bench-{name}"
-    play("run", "combination=nnn", f"results_root={root}", f"run={run}", *settings)
+def journal_lines(folder: Path) -> list[dict[str, Any]]:
+    """What was journalled of a combination."""
     from migration_lab.journal.files import journal_paths
 
-    (journal,) = journal_paths(root / run / "nnn")
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [json.loads(line) for journal in journal_paths(folder) for line in journal.read_text().splitlines()]
+
+
+def cases_seconds(root: Path, name: str, *settings: str) -> dict[str, Any]:
+    """Run the 24 cases without flags on nnn and return their wall time, time per phase, and the lab's own share."""
+    run = f"bench-{name}"
+    play("run", "combination=nnn", "cases=*/none", f"results_root={root}", f"run={run}", *settings)
+    lines = journal_lines(root / run / "nnn")
     cases = [line for line in lines if line["type"] == "case"]
     end = next(line for line in lines if line.get("event") == "end")
     return {
@@ -79,7 +83,7 @@ def cases_seconds(root: Path, name: str, *settings: str) -> dict[str, Any]:
 
 
 def bench_matrix(root: Path) -> dict[str, Any]:
-    """The same 96 cases on the same daemons, one after another and with the default workers, for both guests."""
+    """The same cases on the same daemons, one after another and with the default workers, for both guests."""
     result: dict[str, Any] = {}
     for guest in ("x86_64", "aarch64"):
         serial, parallel = (
@@ -91,7 +95,7 @@ def bench_matrix(root: Path) -> dict[str, Any]:
 
 
 def bench_checks(root: Path) -> dict[str, Any]:
-    """What relay and guest checks cost: the same 96 cases without them, with the relay, with both.
+    """What relay and guest checks cost: the same cases without them, with the relay, with both, one at a time.
 
     ``seconds_per_case`` is wall time per case, which is what they add to a run; the runs are interleaved, twice each.
     """
@@ -102,14 +106,26 @@ def bench_checks(root: Path) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number in (1, 2):
         for way, settings in ways.items():
-            seconds[way].append(cases_seconds(root, f"{way}-{number}", *settings)["seconds"])
-    per_case = {way: round(min(values) / 96, 4) for way, values in seconds.items()}
+            done = cases_seconds(root, f"{way}-{number}", "workers=1", *settings)
+            seconds[way].append(round(done["seconds"] / done["cases"], 4))
+    least = {way: min(values) for way, values in seconds.items()}
     return {
-        "seconds": seconds,
-        "seconds_per_case": per_case,
-        "relay_share": round(per_case["relay"] / per_case["neither"] - 1, 4),
-        "guest_checks_share": round(per_case["both"] / per_case["relay"] - 1, 4),
+        "seconds_per_case": seconds,
+        "relay_share": round(least["relay"] / least["neither"] - 1, 4),
+        "guest_checks_share": round(least["both"] / least["relay"] - 1, 4),
+        "both_share": round(least["both"] / least["neither"] - 1, 4),
     }
+
+
+def bench_between(root: Path) -> dict[str, Any]:
+    """Seconds from the last case of a combination to the first line of the next one's journal, with warm images."""
+    run = root / "bench-between"
+    only = "cases=normal/transient-running/none"
+    play("full_matrix", "combinations=ooo,noo,nno", only, f"results_root={root}", f"run={run.name}")
+    lines = [line for folder in run.glob("[on][on][on]") for line in journal_lines(folder)]
+    ends = sorted(line["time"] for line in lines if line.get("event") == "end")
+    starts = sorted(line["time"] for line in lines if line["type"] == "header")
+    return {"seconds": [round(start - end, 1) for end, start in zip(ends, starts[1:], strict=False)]}
 
 
 def bench_provision(_: Path) -> dict[str, Any]:
@@ -197,10 +213,10 @@ def seconds_of(action: Callable[[], object]) -> float:
 def main() -> None:
     """Run the chosen parts and print the result."""
     # What is measured without a playbook, and what makes runs for it.
-    sys.path[:0] = [str(ROOT / "module_utils"), str(ROOT / "tests" / "unit")]
+    sys.path[:0] = [str(ROOT / "module_utils"), str(ROOT / "tests" / "fakes")]
     parts = {
-        "matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "full": bench_full,
-        "report": bench_report, "history": bench_history,
+        "matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "between": bench_between,
+        "full": bench_full, "report": bench_report, "history": bench_history,
     }
     chosen = os.environ.get("BENCH", ",".join(parts)).split(",")
     unknown = [name for name in chosen if name not in parts]
