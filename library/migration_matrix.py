@@ -107,11 +107,11 @@ options:
   time_limit:
     description: Seconds that a case may take before it counts as hung.
     type: float
-    default: 60
+    required: true
   prefix:
     description: Start of the name of every domain that the lab makes or removes.
     type: str
-    default: mlab-
+    required: true
   clean:
     description: Remove domains of an earlier run that are still there. Without it they are reported and nothing is run.
     type: bool
@@ -162,6 +162,8 @@ EXAMPLES = r"""
     ledger_id: 4f53cda18c2b
     folder: /srv/results/20261123T120000Z/noo
     workers: 4
+    time_limit: 60
+    prefix: mlab-
 """
 
 RETURN = r"""
@@ -256,8 +258,8 @@ def main() -> None:
             "guest_checks": {"type": "bool", "default": True},
             "folder": {"type": "path", "required": True},
             "workers": {"type": "int", "required": True},
-            "time_limit": {"type": "float", "default": 60},
-            "prefix": {"type": "str", "default": "mlab-"},
+            "time_limit": {"type": "float", "required": True},
+            "prefix": TEXT,
             "clean": {"type": "bool", "default": False},
             "resume": {"type": "bool", "default": False},
             "owner": {"type": "int"},

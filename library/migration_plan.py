@@ -37,10 +37,10 @@ options:
   results_root: {description: Folder that holds the results of all runs., type: path, required: true}
   run: {description: "Name of the run, not V(last). Empty for a new name made from the time.", type: str, default: ''}
   resume: {description: Resume the run O(run) or the newest one., type: bool, default: false}
-  workers: {description: "Cases at a time, or V(auto).", type: str, default: auto}
-  relay: {description: Whether connections go through the relay; a pair with a ceiling needs it., type: bool, default: true}
-  time_limit: {description: Seconds that a case may take., type: float, default: 60}
-  prefix: {description: Start of the name of every domain of the lab., type: str, default: mlab-}
+  workers: {description: "Cases at a time, or V(auto).", type: str, required: true}
+  relay: {description: Whether connections go through the relay; a pair with a ceiling needs it., type: bool, required: true}
+  time_limit: {description: Seconds that a case may take., type: float, required: true}
+  prefix: {description: Start of the name of every domain of the lab., type: str, required: true}
   start:
     description: Make the run's folder and its C(run.json). Without it nothing is written.
     type: bool
@@ -73,6 +73,10 @@ EXAMPLES = r"""
     cells: "{{ groups['cells'] }}"
     scenarios: scenarios
     results_root: results
+    workers: auto
+    relay: true
+    time_limit: 60
+    prefix: mlab-
 """
 
 RETURN = r"""
@@ -111,10 +115,10 @@ def main() -> None:
             "results_root": {"type": "path", "required": True},
             "run": {"type": "str", "default": ""},
             "resume": {"type": "bool", "default": False},
-            "workers": {"type": "str", "default": "auto"},
-            "relay": {"type": "bool", "default": True},
-            "time_limit": {"type": "float", "default": 60},
-            "prefix": {"type": "str", "default": "mlab-"},
+            "workers": {"type": "str", "required": True},
+            "relay": {"type": "bool", "required": True},
+            "time_limit": {"type": "float", "required": True},
+            "prefix": {"type": "str", "required": True},
             "start": {"type": "bool", "default": False},
             "about": {"type": "dict", "default": {}},
             "given": {"type": "dict", "default": {"inventories": [], "vars_files": [], "settings": {}}},
