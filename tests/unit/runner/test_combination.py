@@ -127,6 +127,27 @@ def test_resumed_run_does_the_rest_and_nothing_twice(finished: Settings) -> None
     assert record.torn and len(record.headers) == 2
 
 
+def test_share_of_another_cell_is_resumed_without_what_the_first_has_done(finished: Settings) -> None:
+    other = replace(finished, cell_name="b", resume=True, cases=chosen("p2p/*/none", "normal/transient-running/none"))
+    source = replace(finished.cell.source, name="b-source")
+    result = run_combination(replace(other, cell=replace(finished.cell, source=source)))
+    assert (result["ran"], result["counts"]) == (1, {"pass": 9}) and Path(result["journal"]).name == "journal-b.jsonl"
+    (line,) = read_journal(Path(result["journal"])).attempts
+    assert (line.case, line.cell) == ("normal/transient-running/none", "b")
+
+
+@pytest.mark.parametrize("changes", [{"profile_id": "another"}, {"ledger_id": "another"}, {"relay": True}], ids=str)
+def test_every_journal_of_the_combination_must_be_the_same(finished: Settings, changes: dict[str, Any]) -> None:
+    with pytest.raises(LabError, match=r"journal-a\.jsonl cannot be resumed: "):
+        run_combination(replace(finished, cell_name="b", resume=True, **changes))
+    assert not (finished.folder / "journal-b.jsonl").exists()
+
+
+def test_case_that_the_combination_does_not_have_is_refused(settings: Settings) -> None:
+    with pytest.raises(LabError, match="combination onn has no case 'p2p/x/y'; take the ids from the plan"):
+        run_combination(replace(settings, cases=("p2p/x/y",)))
+
+
 def test_complete_run_that_is_resumed_runs_nothing(finished: Settings) -> None:
     result = run_combination(replace(finished, resume=True))
     assert (result["ran"], result["counts"]) == (0, {"pass": 8})
