@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import Iterable, Iterator, Optional
 
-from ..results.comparison import NOT_OBTAINED_TEXT
+from ..model.verdict import Outcome
 from .entry import CombinationRecord, RunRecord
 
 
@@ -72,8 +72,8 @@ class History:
             """SELECT name FROM runs WHERE pair = ? AND profile = ? AND guest = ? AND asked = ? AND (started, name) < (?, ?)
             AND EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict != ?)
             ORDER BY EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict = ?), started DESC, name DESC""",
-            (record.pair, record.profile, record.guest, record.asked, record.started, record.name, NOT_OBTAINED_TEXT,
-             NOT_OBTAINED_TEXT),
+            (record.pair, record.profile, record.guest, record.asked, record.started, record.name, Outcome.NOT_OBTAINED.value,
+             Outcome.NOT_OBTAINED.value),
         )]
 
     @contextmanager

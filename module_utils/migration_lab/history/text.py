@@ -9,8 +9,7 @@ from typing import Iterator, Sequence
 from ..model.case import ROLES
 from ..model.combination import check_combinations
 from ..model.errors import LabError
-from ..model.verdict import Verdict
-from ..results.run import NOT_OBTAINED
+from ..model.verdict import Outcome, Verdict
 from ..results.wording import count
 from .entry import RunRecord
 from .history import History
@@ -67,7 +66,7 @@ def _record(history: History, run: str) -> RunRecord:
 
 
 def _of_combination(view: HistoryView, runs: Sequence[PastRun], combination: str) -> tuple[list[str], list[list[str]]]:
-    numbers = [verdict.value for verdict in Verdict] + [NOT_OBTAINED]
+    numbers = [verdict.value for verdict in Verdict] + [Outcome.NOT_OBTAINED.key]
     shown = [
         number for number in numbers
         if number == Verdict.PASS.value or any(run.counts[combination][number] for run in runs)

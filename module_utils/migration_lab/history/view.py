@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from ..results.comparison import NOT_OBTAINED_TEXT
+from ..model.verdict import Outcome
 from .entry import RunRecord
 from .history import History
 
@@ -115,7 +115,7 @@ def _narrower(combination: str, case: str) -> tuple[str, list[Any]]:
 
 def _past(combination: str, seen: list[tuple[PastRun, str, str]]) -> list[Past]:
     """A case's past, with the changes marked that nothing explains. A run that did not obtain the case is ignored."""
-    obtained = [(run, verdict) for run, verdict, _ in seen if verdict != NOT_OBTAINED_TEXT]
+    obtained = [(run, verdict) for run, verdict, _ in seen if verdict != Outcome.NOT_OBTAINED.value]
     changed = {
         run.name
         for (before, was), (run, verdict) in pairwise(obtained)

@@ -18,3 +18,20 @@ class Verdict(str, Enum):
 
 
 RED_VERDICTS = (Verdict.FAIL, Verdict.FIXED, Verdict.ERROR)
+
+
+class Outcome(str, Enum):
+    """What became of a selected case: its verdict, or no result."""
+
+    PASS = Verdict.PASS.value
+    FAIL = Verdict.FAIL.value
+    KNOWN = Verdict.KNOWN.value
+    FIXED = Verdict.FIXED.value
+    ERROR = Verdict.ERROR.value
+    SKIP = Verdict.SKIP.value
+    NOT_OBTAINED = "not obtained"
+
+    @property
+    def key(self) -> str:
+        """Under which counts have it: ``not_obtained``."""
+        return self.value.replace(" ", "_")

@@ -12,6 +12,7 @@ from typing import Any, Mapping, Sequence
 
 from ..journal.files import RUN_FILE, not_obtained_paths
 from ..journal.journal import SCHEMA, read_journals
+from ..journal.run_file import read_run_file
 from ..journal.whole_file import write_whole
 from ..lab_host.abilities import WANTED_LIMITS
 from ..model.case import select_cases
@@ -158,7 +159,7 @@ def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[
     :raises LabError: when there is none, or it was made with another pair, profile, guest or files of the machines.
     """
     root = Path(given["results_root"])
-    runs = [_read_run(path) for path in sorted(root.glob(f"{given['run'] or '*'}/run.json"))]
+    runs = [read_run_file(path) for path in sorted(root.glob(f"{given['run'] or '*'}/{RUN_FILE}"))]
     if not runs:
         raise LabError(f"there is no run to resume in {root / given['run']}; start one without resume=true")
     earlier = max(runs, key=lambda run: str(run["started"]))
@@ -169,22 +170,6 @@ def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[
                 f"{_short(identity[field])}; put back the same {field}, or start another run"
             )
     return earlier
-
-
-def _read_run(path: Path) -> dict[str, Any]:
-    try:
-        run: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise LabError(f"{path} is not JSON; restore it, or move the run out of the results folder") from error
-    if not isinstance(run, dict) or run.get("schema") != SCHEMA:
-        run = run if isinstance(run, dict) else {}
-        raise LabError(
-            f"{path} has schema {run.get('schema')}, this lab reads schema {SCHEMA}; move the run out of the results folder"
-        )
-    missing = {"run", "started", "combinations", "cases", "pair", "profile", "guest"} - set(run)
-    if missing:
-        raise LabError(f"{path} has no field '{min(missing)}'; restore it, or move the run out of the results folder")
-    return run
 
 
 def _short(value: Any) -> str:

@@ -13,10 +13,10 @@ from typing import Iterable, Optional
 
 from ..journal.files import RUN_FILE, journal_paths, not_obtained_paths
 from ..journal.journal import wall_seconds
+from ..journal.run_file import read_run_file
 from ..model.combination import COMBINATIONS, check_combinations
 from ..model.errors import LabError
 from ..model.verdict import Verdict
-from ..results.run import read_run_file
 from ..results.wording import one_line
 from .growing_journal import GrowingJournal
 from .run_progress import WINDOW, CombinationProgress, Phase, RunProgress

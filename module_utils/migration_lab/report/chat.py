@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ..model.verdict import Verdict
+from ..model.verdict import Outcome, Verdict
 from ..results.comparison import Comparison
-from ..results.run import NOT_OBTAINED, Run
+from ..results.run import Run
 from ..results.wording import count, one_line
 
 # Characters; what a chat shows without folding it.
@@ -40,8 +40,8 @@ def _what(run: Run) -> str:
 
 def _sums(run: Run) -> str:
     numbers = [f"{run.counts[verdict.value]} {verdict.value}" for verdict in Verdict if run.counts.get(verdict.value)]
-    if run.counts.get(NOT_OBTAINED):
-        numbers.append(f"{run.counts[NOT_OBTAINED]} not obtained")
+    if run.counts.get(Outcome.NOT_OBTAINED.key):
+        numbers.append(f"{run.counts[Outcome.NOT_OBTAINED.key]} not obtained")
     lost = sum(not combination.obtained for combination in run.combinations)
     if lost:
         numbers.append(f"{count(lost, 'combination')} not obtained")

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model.verdict import Verdict
-from ..results.comparison import NOT_OBTAINED_TEXT
+from ..model.verdict import Outcome, Verdict
 from ..results.run import CombinationResult, Run
 
 
@@ -32,7 +31,7 @@ MARKS = {
         Mark(Verdict.FIXED.value, "X", "x", "a recorded deviation did not come: red, so that the ledger stays true"),
         Mark(Verdict.ERROR.value, "E", "e", "the lab's own fault, which says nothing about libvirt: red"),
         Mark(Verdict.SKIP.value, "S", "s", "was not to be run"),
-        Mark(NOT_OBTAINED_TEXT, "?", "n", "there is no result: red"),
+        Mark(Outcome.NOT_OBTAINED.value, "?", "n", "there is no result: red"),
     )
 }
 
@@ -69,7 +68,7 @@ def grid(run: Run) -> list[MethodCases]:
 def mark_of(combination: CombinationResult, case: str) -> Mark:
     """The mark of a case's result; that of ``not obtained`` where there is none."""
     line = combination.results.get(case)
-    return MARKS[line.verdict.value if line else NOT_OBTAINED_TEXT]
+    return MARKS[line.verdict.value if line else Outcome.NOT_OBTAINED.value]
 
 
 def address(combination: str, case: str) -> str:

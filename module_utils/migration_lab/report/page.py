@@ -12,9 +12,10 @@ import jinja2
 from ..history.view import HistoryView
 from ..journal.files import RUN_FILE
 from ..model.errors import LabError
-from ..results.comparison import NOT_OBTAINED_TEXT, Comparison
+from ..model.verdict import Outcome
+from ..results.comparison import Comparison
 from ..results.machine_versions import machine_versions
-from ..results.run import NOT_OBTAINED, Run
+from ..results.run import Run
 from ..results.seen_deviations import seen_deviations
 from ..results.wording import combination_text, count, duration_text, migration_text, one_line
 from .case_view import case_views
@@ -67,13 +68,13 @@ def most_serious(counts: Mapping[str, int]) -> Mark:
     :param counts: cases by verdict, as ``CombinationResult.counts`` has them.
     """
     by_word = _by_word(counts)
-    order = ("fail", "fixed", "error", NOT_OBTAINED_TEXT, "known", "skip", "pass")
-    return MARKS[next((word for word in order if by_word.get(word)), NOT_OBTAINED_TEXT)]
+    order = ("fail", "fixed", "error", Outcome.NOT_OBTAINED.value, "known", "skip", "pass")
+    return MARKS[next((word for word in order if by_word.get(word)), Outcome.NOT_OBTAINED.value)]
 
 
 def _by_word(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by the words of ``MARKS``."""
-    return {NOT_OBTAINED_TEXT if name == NOT_OBTAINED else name: number for name, number in counts.items()}
+    return {outcome.value: counts.get(outcome.key, 0) for outcome in Outcome}
 
 
 def _duration(run: Run) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,20 +11,15 @@ from typing import Any, Mapping, Optional
 
 from ..journal.case_result import CaseResult
 from ..journal.files import RUN_FILE, journal_path, journal_paths, not_obtained_paths
-from ..journal.journal import SCHEMA, Record, read_journals
+from ..journal.journal import Record, read_journals
+from ..journal.run_file import read_object, read_run_file
 from ..judging.check import FAIL, PASS
 from ..model.combination import COMBINATIONS, check_combinations, classes
 from ..model.errors import LabError
-from ..model.verdict import RED_VERDICTS, Verdict
+from ..model.verdict import RED_VERDICTS, Outcome, Verdict
 from ..suites.migration.checks import CANONICAL_CHECKS
 from .failure import Failure, Kind
 from .wording import count, emulated_text, one_line, timestamp, untried_text
-
-# What the playbook writes into run.json when a run starts.
-RUN_FIELDS = ("run", "started", "user", "host", "revision", "pair", "profile", "guest", "combinations", "cases")
-
-# In counts, beside the verdicts: selected cases without a final result.
-NOT_OBTAINED = "not_obtained"
 
 # Results of a check that was run.
 _JUDGED = (PASS, FAIL)
@@ -77,7 +71,7 @@ class CombinationResult:
     def counts(self) -> dict[str, int]:
         """Selected cases by verdict, and those without a final result; the sum is the number of selected cases."""
         found = Counter(line.verdict for line in self.results.values())
-        return {**{verdict.value: found[verdict] for verdict in Verdict}, NOT_OBTAINED: len(self.missing)}
+        return {**{verdict.value: found[verdict] for verdict in Verdict}, Outcome.NOT_OBTAINED.key: len(self.missing)}
 
     @property
     def checks_total(self) -> int:
@@ -225,8 +219,8 @@ class Run:
         if self.green:
             return f"green: {sums}"
         red = [f"{self.counts[verdict.value]} {verdict.value}" for verdict in RED_VERDICTS if self.counts[verdict.value]]
-        if self.counts[NOT_OBTAINED]:
-            red.append(f"{count(self.counts[NOT_OBTAINED], 'case')} not obtained")
+        if self.counts[Outcome.NOT_OBTAINED.key]:
+            red.append(f"{count(self.counts[Outcome.NOT_OBTAINED.key], 'case')} not obtained")
         deaths = sum(failure.kind is Kind.DAEMON_DEATH for failure in self.failures)
         if deaths:
             red.append(f"{count(deaths, 'daemon death')} unexplained")
@@ -278,34 +272,6 @@ def _structure(data: dict[str, Any], records: Mapping[str, Optional[Record]]) ->
     )
 
 
-def read_run_file(path: Path) -> dict[str, Any]:
-    """What run.json says of a run.
-
-    :raises LabError: when it cannot be read, has another schema, or lacks what the run's start writes into it.
-    """
-    data = _read_object(path, "name the folder of one run, results/<run>")
-    if data.get("schema") != SCHEMA:
-        raise LabError(
-            f"{path} has schema {data.get('schema')}, this lab reads schema {SCHEMA}; use the lab's version that wrote it"
-        )
-    for name in RUN_FIELDS:
-        if name not in data:
-            raise LabError(f"{path} has no field '{name}', which the run's start writes into it; restore the file or run again")
-    return data
-
-
-def _read_object(path: Path, advice: str) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise LabError(f"{path} cannot be read: {error.strerror}; {advice}") from error
-    except ValueError as error:
-        raise LabError(f"{path} is not JSON ({error}); restore the file or run again") from error
-    if not isinstance(data, dict):
-        raise LabError(f"{path} holds no JSON object; restore the file or run again")
-    return data
-
-
 def _read_record(folder: Path, name: str) -> Optional[Record]:
     """The combination's record; None when there is none, or it was interrupted before a header was whole."""
     record = read_journals(folder / name)
@@ -324,7 +290,7 @@ def _reason(folder: Path, name: str, record: Optional[Record], structure: _Struc
     """Why results of the combination are missing; empty when none is."""
     if record and all(case in record.cases for case in structure.selected[name]):
         return ""
-    notes = {note: _read_object(note, "give it back the rights it had") for note in not_obtained_paths(folder / name)}
+    notes = {note: read_object(note, "give it back the rights it had") for note in not_obtained_paths(folder / name)}
     if notes:
         reasons = dict.fromkeys(one_line(data.get("reason") or f"{note} gives no reason") for note, data in notes.items())
         return "; ".join(reasons)

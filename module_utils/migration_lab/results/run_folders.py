@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Iterator, Optional
 
 from ..journal.files import RUN_FILE, journal_paths, not_obtained_paths
+from ..journal.run_file import read_run_file
 from ..model.errors import LabError
 from .comparison import compare
-from .run import Run, read_run, read_run_file
+from .run import Run, read_run
 
 # How many runs a sentence names.
 _NAMED = 5
