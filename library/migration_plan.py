@@ -83,8 +83,9 @@ RETURN = r"""
 plan:
   description: >-
     The plan. C(run), C(folder), C(pair), C(releases) (whole, with the C(id) of their images), C(untried) (those of them that no
-    recorded run has seen), C(guest), C(profile), C(deviations) (the ledger), C(patterns), C(cases), C(combinations) in running
-    order, C(shares) by cell, C(expected) and C(classes) by combination, C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
+    recorded run has seen), C(guest), C(profile), C(deviations) (the ledger), C(patterns), C(cases) by combination,
+    C(combinations) in running order, C(shares) by cell (each with C(combination) and C(cases)), C(expected) and C(classes) by
+    combination, C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
   returned: always
   type: dict
 """

@@ -42,7 +42,7 @@ class Machine:
     other daemon alike; ``daemon`` is the command that takes ``restart`` and ``status`` (both print the daemon's process
     number, or nothing); ``log`` is the daemon's log file on the machine.  ``address`` is the machine's in the cell's network.
     ``namespace`` is a command on the lab host that prints the path of the machine's network namespace, where it has one of
-    its own: the tap works there.
+    its own: the relay works there.
     """
 
     name: str

@@ -75,7 +75,7 @@ def _open(agent: AgentProcess, role: str, name: str, uri: str, deadline: float) 
 def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[str, Mapping[str, str]], boundary: str) -> None:
     """Compare reported versions with the releases and classes that were asked for.
 
-    :param expected: by role: ``release``, ``libvirt`` (its version), ``class`` (old or new) and, where the tap presents the
+    :param expected: by role: ``release``, ``libvirt`` (its version), ``class`` (old or new) and, where the relay presents the
         machine as an older one, ``ceiling`` (that version).
     :param boundary: the version that old is below and new is not.
     :raises LabError: naming every machine that is not what was asked for.

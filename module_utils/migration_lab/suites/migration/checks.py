@@ -66,7 +66,7 @@ class _Sheet:
 def judge(case: Case, seen: Observation, protocol: str = "", replaces_config: bool = True) -> Judgement:
     """Judge one case.
 
-    :param protocol: the protocol that the oracle expects, where the tap was there to see which one ran.
+    :param protocol: the protocol that the oracle expects, where a relay saw which one ran.
     :param replaces_config: what the oracle says of these versions; where they need not, a config may also be kept.
     :returns: ten canonical checks (those that could not be run are recorded as such), the further checks that apply,
         and the verdict: ``fail`` when a check failed, else ``error`` when the lab failed, else ``pass``. Where the lab failed,
