@@ -21,7 +21,7 @@ from .files import journal_paths
 
 SCHEMA = 1
 
-# What must be the same for a journal to be gone on with.
+# What must be the same for a journal to be resumed.
 IDENTITY = ("combination", "pair", "versions", "profile", "guest", "ledger", "tap", "guest_checks")
 
 
@@ -149,7 +149,7 @@ def wall_seconds(stretches: Iterable[tuple[float, float]]) -> float:
 def read_journal(path: Path) -> Record:
     """Read a journal. A torn last line, left by a killed run, is passed over and said in ``torn``.
 
-    :raises LabError: when the file cannot be read, a line in the middle is broken, or the schema is another one.
+    :raises LabError: when the file cannot be read, a line in the middle is broken, or the schema differs.
     """
     record = Record(path)
     try:
@@ -159,7 +159,7 @@ def read_journal(path: Path) -> Record:
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
-        if number == len(lines):  # what does not end in a line break was cut off, even where it reads well
+        if number == len(lines):  # what does not end in a line break was interrupted, even where it reads well
             record.torn = True
             continue
         entry = read_line(path, number, line)
@@ -214,7 +214,7 @@ def read_line(path: Path, number: int, line: bytes) -> Optional[Union[CaseResult
 
     :param path: of the journal, and ``number`` of the line in it, for what an error says.
     :param line: without its line break.
-    :raises LabError: when the line is broken, or the schema is another one.
+    :raises LabError: when the line is broken, or the schema differs.
     """
     try:
         entry = json.loads(line)

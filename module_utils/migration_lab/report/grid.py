@@ -53,7 +53,7 @@ class MethodCases:
 
 
 def grid(run: Run) -> list[MethodCases]:
-    """The cases that any combination selected, grouped; empty when no journal tells them."""
+    """The cases that any combination selected, grouped; empty when neither run.json nor a journal has them."""
     lists = sorted((combination.selected for combination in run.combinations), key=len, reverse=True)
     found: dict[str, dict[str, list[str]]] = {}
     for case in dict.fromkeys(case for selected in lists for case in selected):

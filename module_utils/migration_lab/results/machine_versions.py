@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The versions that a run's machines reported, told for the old and the new class."""
+"""The versions that a run's machines reported, for the old and the new class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class VersionRow:
 
 
 def machine_versions(run: Run) -> list[VersionRow]:
-    """What the machines reported, a row for each kind of version that any of them told."""
+    """What the machines reported, a row for each kind of version that any of them reported."""
     rows = []
     for what, (roles, key) in _ASKED.items():
         found: dict[str, set[str]] = {"old": set(), "new": set()}

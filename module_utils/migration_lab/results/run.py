@@ -30,7 +30,7 @@ class CombinationResult:
     """One combination of a run."""
 
     name: str
-    selected: tuple[str, ...]  # case ids in the profile's order; empty when neither run.json nor a journal tells them
+    selected: tuple[str, ...]  # case ids in the profile's order; empty when neither run.json nor a journal has them
     checks: tuple[str, ...]  # names of the checks that every case of the suite has
     record: Optional[Record]  # None when the combination was not obtained
     reason: str  # why results are missing, where some are
