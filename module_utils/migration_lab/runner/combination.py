@@ -95,7 +95,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
     path = journal_path(settings.folder, settings.cell_name)
     if path.exists() and not settings.resume:
         raise LabError(f"there is a journal already: {path}; resume it with resume=true, or start another run")
-    versions = read_versions(settings.cell, wait=30)
+    versions = read_versions(settings.cell, 30, settings.guest.arch, settings.guest.machine)
     check_versions(versions, settings.expected, settings.pair["boundary"])
     header = _header(settings, versions)
     if settings.resume:

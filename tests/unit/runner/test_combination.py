@@ -166,6 +166,12 @@ def test_machine_of_another_version_stops_the_run_before_it_begins(settings: Set
     assert not settings.folder.exists()
 
 
+def test_machine_type_that_a_qemu_does_not_know_stops_the_run_before_it_begins(settings: Settings) -> None:
+    with pytest.raises(LabError, match=r"its QEMU knows no machine type 'pc-0\.1' for x86_64"):
+        run_combination(replace(settings, guest=replace(settings.guest, machine="pc-0.1")))
+    assert not settings.folder.exists()
+
+
 def test_leftovers_are_removed_only_when_asked_to(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
     monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda cell, prefix: ["mlab-onn-001"])
