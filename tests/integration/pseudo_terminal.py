@@ -33,6 +33,12 @@ def _take_terminal() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def in_foreground() -> None:
+    """Be what a shell starts on its terminal: Ctrl-C ends it, also where the tests run in the background and ignore it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class PseudoTerminal:
     """A command on a terminal. To be used as a context manager, which ends the command."""
 

@@ -31,7 +31,7 @@ NAME = f"witnessed-{os.getpid()}"
 def whole_pattern() -> bytes:
     """What a guest fills its memory with."""
     words = guest.PATTERN_SIZE // 4
-    sums = struct.pack(f"<{words}Q", *(pattern.FIRST_WORD + pattern.STEP * number for number in range(words)))
+    sums = struct.pack(f"<{words}Q", *range(pattern.FIRST_WORD, pattern.FIRST_WORD + pattern.STEP * words, pattern.STEP))
     return memoryview(sums).cast("I")[::2].tobytes()
 
 
