@@ -9,6 +9,7 @@ KNOWN_AARCH64, with the comments beside them, are its reading.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import struct
 import time
@@ -318,11 +319,9 @@ def test_the_pattern_is_8_mib_between_the_status_page_and_the_end_of_ram(arch: s
     assert built.pattern_size % (4 * pattern.WORDS_A_ROUND) == 0, "or the guest would miss the end"
 
 
+@functools.cache
 def expected_words(size: int) -> list[int]:
-    words = [pattern.FIRST_WORD]
-    while len(words) < size // 4:
-        words.append((words[-1] + pattern.STEP) % 2**32)
-    return words
+    return [word % 2**32 for word in range(pattern.FIRST_WORD, pattern.FIRST_WORD + size // 4 * pattern.STEP, pattern.STEP)]
 
 
 def test_no_two_words_of_the_pattern_are_equal() -> None:
