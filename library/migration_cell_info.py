@@ -59,7 +59,7 @@ versions:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.cell.cell import Cell
 from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machine
-from ansible.module_utils.migration_lab.cell.versions import check_versions, read_versions
+from ansible.module_utils.migration_lab.cell.versions import asking_agent, check_versions, read_versions
 from ansible.module_utils.migration_lab.model.case import ROLES
 from ansible.module_utils.migration_lab.model.errors import LabError
 
@@ -80,7 +80,8 @@ def main() -> None:
     try:
         cell = Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES})
         guest = given["guest"]
-        versions = read_versions(cell, given["wait"], guest["arch"], guest["machine"])
+        with asking_agent(cell) as agent:
+            versions = read_versions(agent, cell, given["wait"], guest["arch"], guest["machine"])
         check_versions(versions, given["expected"], given["boundary"])
     except LabError as error:
         module.fail_json(msg=str(error))

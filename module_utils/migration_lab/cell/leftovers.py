@@ -4,28 +4,23 @@
 from __future__ import annotations
 
 from ..model.errors import LabError
-from .agent_process import AgentDied, CallError, CallTimeout
+from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
 from .cell import Cell
 from .client import CLEAN_LIMIT, ClientAgent
 from .domains import SIDES, Domains
 
 
-def find_leftovers(cell: Cell, prefix: str) -> list[str]:
+def find_leftovers(agent: AgentProcess, prefix: str) -> list[str]:
     """Names of the lab's domains that are on source or target though no run is active.
 
+    :param agent: connected to both daemons.
     :raises LabError: when a daemon does not answer.
     """
-    connection = ClientAgent(cell)
     try:
-        found: set[str] = set()
-        for side in SIDES:
-            names = connection.agent().call("domains", CLEAN_LIMIT, connection=side)["names"]
-            found.update(name for name in names if name.startswith(prefix))
-        return sorted(found)
+        found = {name for side in SIDES for name in agent.call("domains", CLEAN_LIMIT, connection=side)["names"]}
     except (CallError, CallTimeout, AgentDied) as error:
         raise LabError(f"the daemons could not be asked for left-over domains: {error}") from error
-    finally:
-        connection.drop()
+    return sorted(name for name in found if name.startswith(prefix))
 
 
 def remove_leftovers(cell: Cell, domains: Domains, names: list[str]) -> None:

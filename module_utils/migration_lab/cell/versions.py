@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Mapping
+from contextlib import contextmanager
+from typing import Any, Iterator, Mapping
 
 from ..model.case import ROLES
 from ..model.errors import LabError
@@ -16,8 +17,23 @@ from .cell import Cell
 from .client import OPEN_LIMIT
 
 
-def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "") -> dict[str, dict[str, str]]:
-    """Ask the client library and both daemons for their versions, through an agent on the client machine.
+@contextmanager
+def asking_agent(cell: Cell) -> Iterator[AgentProcess]:
+    """An agent on the client machine, for what is asked before the first case; it is ended afterwards.
+
+    :raises LabError: when it cannot be started.
+    """
+    agent = AgentProcess(cell.client.exec, cell.client.python)
+    try:
+        yield agent
+    finally:
+        agent.close()
+
+
+def read_versions(
+    agent: AgentProcess, cell: Cell, wait: float, arch: str = "", machine_type: str = ""
+) -> dict[str, dict[str, str]]:
+    """Ask the client library and both daemons for their versions; the agent is connected to both afterwards.
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
     :param arch: architecture of guests whose ``machine_type`` both hypervisors must know; empty to leave that out.
@@ -26,7 +42,6 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
     """
     deadline = time.monotonic() + wait
-    agent = AgentProcess(cell.client.exec, cell.client.python)
     # What does not go through the agent is read while that starts.
     pool = ThreadPoolExecutor(len(ROLES))
     systems = {role: pool.submit(getattr(cell, role).system) for role in ROLES}
@@ -55,7 +70,6 @@ def read_versions(cell: Cell, wait: float, arch: str = "", machine_type: str = "
     except (CallError, CallTimeout, AgentDied) as error:
         raise LabError(f"the daemons did not tell their versions: {error}") from error
     finally:
-        agent.close()
         pool.shutdown()
 
 

@@ -13,7 +13,7 @@ from typing import Any, Mapping, Optional
 from ..cell.cell import Cell
 from ..cell.domains import Domains
 from ..cell.leftovers import find_leftovers, remove_leftovers
-from ..cell.versions import check_versions, read_versions
+from ..cell.versions import asking_agent, check_versions, read_versions
 from ..cell.witness import Witness
 from ..guest.config import GuestConfig
 from ..guest.kernel import build
@@ -95,13 +95,20 @@ def run_combination(settings: Settings) -> dict[str, Any]:
     path = journal_path(settings.folder, settings.cell_name)
     if path.exists() and not settings.resume:
         raise LabError(f"there is a journal already: {path}; resume it with resume=true, or start another run")
-    versions = read_versions(settings.cell, 30, settings.guest.arch, settings.guest.machine)
-    check_versions(versions, settings.expected, settings.pair["boundary"])
+    with asking_agent(settings.cell) as agent:
+        versions = read_versions(agent, settings.cell, 30, settings.guest.arch, settings.guest.machine)
+        check_versions(versions, settings.expected, settings.pair["boundary"])
+        leftovers = find_leftovers(agent, settings.prefix)
     header = _header(settings, versions)
     if settings.resume:
         for other in journal_paths(settings.folder):
             check_same(read_journal(other), header)
     earlier = read_journals(settings.folder) if settings.resume else Record(path)
+    if leftovers and not settings.clean:
+        raise LabError(
+            f"domains of an earlier run are left on the cell: {', '.join(leftovers)}; look at them, then run again "
+            "with clean=true to have them removed"
+        )
 
     with ExitStack() as ends:
         witness = Witness(settings.cell.source, settings.cell.target, settings.guest) if settings.guest_checks else None
@@ -112,12 +119,6 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         if settings.relay:
             cell, relays = relayed(cell, settings.ceilings, domains.pattern)
             ends.callback(relays.stop)
-        leftovers = find_leftovers(cell, settings.prefix)
-        if leftovers and not settings.clean:
-            raise LabError(
-                f"domains of an earlier run are left on the cell: {', '.join(leftovers)}; look at them, then run again "
-                "with clean=true to have them removed"
-            )
         journal = Journal(path)
         ends.callback(journal.close)
         journal.append("header", **header)

@@ -14,7 +14,7 @@ import pytest
 
 from fake_machines import children, make_cell
 from migration_lab.cell.cell import Cell
-from migration_lab.cell.versions import check_versions, read_versions
+from migration_lab.cell.versions import asking_agent, check_versions, read_versions
 from migration_lab.model.errors import LabError
 
 OLD = {"release": "debian-12", "libvirt": "9.0.0", "class": "old"}
@@ -73,8 +73,13 @@ def test_machine_of_the_wrong_class_is_named(asked: dict[str, str], boundary: st
         check_versions(reported("9.0.0", "9.0.0", "9.0.0"), dict.fromkeys(("client", "source", "target"), asked), boundary)
 
 
+def versions_of(cell: Cell, wait: float, arch: str = "", machine_type: str = "") -> dict[str, dict[str, str]]:
+    with asking_agent(cell) as agent:
+        return read_versions(agent, cell, wait, arch, machine_type)
+
+
 def test_versions_are_asked_of_library_and_daemons(cell: Cell) -> None:
-    versions = read_versions(cell, wait=5)
+    versions = versions_of(cell, wait=5)
     assert set(versions) == {"client", "source", "target"}
     assert versions["client"]["libvirt"] == "0.9.2" and versions["client"]["python"].startswith("3.")
     status = Path("/var/lib/dpkg/status")  # the fake machines are this one
@@ -91,7 +96,7 @@ def test_versions_are_asked_of_library_and_daemons(cell: Cell) -> None:
 def test_daemon_that_does_not_answer_is_named(cell: Cell, role: str, how: str, why: str) -> None:
     changes: dict[str, Any] = {role: replace(getattr(cell, role), uri=f"fake://h/{how}")}
     with pytest.raises(LabError, match=f"machine a-{role}: the daemon does not answer at fake://h/{how} .*{why}") as refusal:
-        read_versions(replace(cell, **changes), wait=0)
+        versions_of(replace(cell, **changes), wait=0)
     assert str(refusal.value).endswith("; look at its log")
 
 
@@ -105,19 +110,19 @@ def test_daemon_is_waited_for(cell: Cell, monkeypatch: pytest.MonkeyPatch, tmp_p
         f"    if os.path.getsize({str(asked)!r}) < 3:\n        misbehave('refused')\n    return real_open(uri)\n\n\nimport io\n"
     )
     monkeypatch.setattr("migration_lab.cell.versions.time.sleep", lambda seconds: None)
-    assert read_versions(cell, wait=5)["source"]["libvirt"] == "11.3.0"
+    assert versions_of(cell, wait=5)["source"]["libvirt"] == "11.3.0"
     assert asked.read_text() == "xxxx", "three for the source, one for the target"
 
 
 def test_client_without_a_binding_is_named(cell: Cell, tmp_path: Path) -> None:
     (tmp_path / "libvirt.py").write_text("raise ImportError\n")
     with pytest.raises(LabError, match=r"machine a-client: no agent answers \(.*has no libvirt module\); check its python"):
-        read_versions(cell, wait=0)
+        versions_of(cell, wait=0)
 
 
 @pytest.mark.parametrize(("arch", "machine"), [("x86_64", "pc-i440fx-7.2"), ("x86_64", "pc"), ("aarch64", "virt-7.2")])
 def test_machine_type_that_both_know_is_let_through(cell: Cell, arch: str, machine: str) -> None:
-    read_versions(cell, 5, arch, machine)
+    versions_of(cell, 5, arch, machine)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_machine_type_that_both_know_is_let_through(cell: Cell, arch: str, machi
 def test_machine_type_that_one_does_not_know_is_refused(cell: Cell, arch: str, machine: str) -> None:
     said = f"machine a-source: its QEMU knows no machine type '{machine}' for {arch}; set guest_machine"
     with pytest.raises(LabError, match=said):
-        read_versions(cell, 5, arch, machine)
+        versions_of(cell, 5, arch, machine)
 
 
 def test_emulated_old_machine_is_of_the_class_that_it_is_presented_as() -> None:

@@ -174,7 +174,7 @@ def test_machine_type_that_a_qemu_does_not_know_stops_the_run_before_it_begins(s
 
 def test_leftovers_are_removed_only_when_asked_to(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
-    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda cell, prefix: ["mlab-onn-001"])
+    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda agent, prefix: ["mlab-onn-001"])
     monkeypatch.setattr(
         "migration_lab.runner.combination.remove_leftovers", lambda cell, runner, names: removed.extend(names)
     )
@@ -305,12 +305,16 @@ def test_other_protocol_than_that_of_the_versions_fails(settings: Settings, taps
     assert failed["reason"] == "protocol: expected v3, got v2"
 
 
-def test_tap_and_witness_end_when_the_run_is_refused(
+def test_relay_and_witness_end_when_the_run_breaks_off(
     settings: Settings, taps: list[FakeTap], witnesses: list[FakeWitness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda cell, prefix: ["mlab-onn-001"])
-    with pytest.raises(LabError, match="domains of an earlier run"):
-        run_combination(replace(settings, relay=True, guest_checks=True))
+    def refuse(cell: Any, domains: Any, names: list[str]) -> None:
+        raise LabError(f"left-over domains could not be removed: {names}")
+
+    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda agent, prefix: ["mlab-onn-001"])
+    monkeypatch.setattr("migration_lab.runner.combination.remove_leftovers", refuse)
+    with pytest.raises(LabError, match="could not be removed"):
+        run_combination(replace(settings, relay=True, guest_checks=True, clean=True))
     assert taps[0].stopped == 1 and witnesses[0].asked == [("close",)]
 
 

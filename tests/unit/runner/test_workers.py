@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from fake_cell import PATIENCE, A, B, C, D, E, FakeCell, FakeClientAgent, FakeMachine, break_lab, fake_cell, refuse
-from migration_lab.cell.agent_process import AgentDied
+from migration_lab.cell.agent_process import AgentDied, AgentProcess
 from migration_lab.cell.domains import Domains
 from migration_lab.cell.leftovers import find_leftovers, remove_leftovers
 from migration_lab.cell.machine import Machine
@@ -451,20 +451,17 @@ class Daemons:
         return {"names": self._names[connection]}
 
 
-def test_leftovers_are_the_labs_domains_on_either_machine(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leftovers_are_the_labs_domains_on_either_machine() -> None:
     daemons = Daemons(["mlab-noo-002", "web", "xmlab-1"], ["mlab-noo-001", "mlab-noo-002", "mla"])
-    monkeypatch.setattr(FakeClientAgent, "agent", lambda self: daemons)
-    assert find_leftovers(cell.cell, "mlab-") == ["mlab-noo-001", "mlab-noo-002"]
-    assert [connection.drops for connection in FakeClientAgent.made] == [1]
+    assert find_leftovers(cast(AgentProcess, daemons), "mlab-") == ["mlab-noo-001", "mlab-noo-002"]
 
 
-def test_daemons_that_cannot_be_asked_for_leftovers_are_told(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_daemons_that_cannot_be_asked_for_leftovers_are_reported() -> None:
     def call(*given: object, **fields: object) -> None:
         raise AgentDied(125, "no such container")
 
-    monkeypatch.setattr(FakeClientAgent, "agent", lambda self: SimpleNamespace(call=call))
     with pytest.raises(LabError, match="could not be asked for left-over domains: the agent exited 125"):
-        find_leftovers(cell.cell, "mlab-")
+        find_leftovers(cast(AgentProcess, SimpleNamespace(call=call)), "mlab-")
 
 
 def test_leftovers_are_removed(cell: FakeCell) -> None:
