@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Find out whether KVM really runs the lab's guest, and no slower than TCG."""
 
 from __future__ import annotations
 
@@ -30,15 +29,12 @@ options:
     type: float
     default: 2
 attributes:
-  check_mode:
-    description: Starts guests and ends them.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Starts guests and ends them.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The acceleration is chosen
+- name: Choose the acceleration
   guest_acceleration:
     emulators:
       - [podman, run, --rm, -i, --device, /dev/kvm, debian-12, qemu-system-x86_64]
@@ -63,7 +59,6 @@ from ansible.module_utils.migration_lab.model.errors import LabError
 
 
 def main() -> None:
-    """Read the arguments, try, exit."""
     module = AnsibleModule(
         argument_spec={
             "emulators": {"type": "list", "elements": "list", "required": True},

@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Write the lab's guest kernels into a folder."""
 
 from __future__ import annotations
 
@@ -22,15 +21,12 @@ options:
     choices: [x86_64, aarch64]
     default: [x86_64, aarch64]
 attributes:
-  check_mode:
-    description: Says what would be written.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Reports what would be written.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The guests' kernels are there
+- name: Write the guests' kernels
   guest_kernel:
     path: /var/lib/migration-lab/files
 """
@@ -51,7 +47,6 @@ ARCHITECTURES = ["x86_64", "aarch64"]
 
 
 def main() -> None:
-    """Read the arguments, write, exit."""
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},

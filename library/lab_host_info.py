@@ -1,13 +1,12 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Tell what a lab host can do for containers and guests."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lab_host_info
-short_description: Tell what a lab host can do for containers and guests
+short_description: Detect what a lab host can do for containers and guests
 description:
   - Detects, by trying, which OCI runtime can start a container here, and which limits a container may be given.
   - Some runtimes refuse some hosts. crun refuses hybrid v1/v2 cgroups; podman's default limits fail where root has no
@@ -33,15 +32,12 @@ options:
     type: path
     default: /var/lib/containers
 attributes:
-  check_mode:
-    description: Reads, and starts and removes a trial container.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: "Reads, and starts and removes a trial container."}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The lab host's abilities are known
+- name: Detect the lab host's abilities
   lab_host_info:
   register: lab_host_abilities
 """
@@ -100,7 +96,6 @@ from ansible.module_utils.migration_lab.model.errors import LabError
 
 
 def main() -> None:
-    """Read the arguments, look, exit."""
     module = AnsibleModule(
         argument_spec={
             "packages": {"type": "list", "elements": "str", "default": []},

@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Begin and end a night of the lab."""
 
 from __future__ import annotations
 
@@ -70,11 +69,8 @@ options:
     type: bool
     default: false
 attributes:
-  check_mode:
-    description: Writes nothing.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Writes nothing.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -130,7 +126,6 @@ from ansible.module_utils.migration_lab.nightly.night import (
 
 
 def main() -> None:
-    """Read the arguments, take the step, exit."""
     module = AnsibleModule(
         argument_spec={
             "results_root": {"type": "path", "required": True},

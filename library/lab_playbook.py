@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Run a playbook of the lab inside another one. Carried out by the action plugin of the same name."""
+# The action plugin of the same name does the work.
 
 from __future__ import annotations
 
@@ -32,11 +32,8 @@ options:
     type: float
     required: true
 attributes:
-  check_mode:
-    description: Not supported; the task is skipped.
-    support: none
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: none, description: Not supported; the task is skipped.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

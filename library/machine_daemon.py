@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Have the libvirt daemons of machines running."""
 
 from __future__ import annotations
 
@@ -31,11 +30,8 @@ options:
     type: bool
     default: false
 attributes:
-  check_mode:
-    description: Does nothing.
-    support: none
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: none, description: Does nothing.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -64,7 +60,6 @@ from ansible.module_utils.migration_lab.model.errors import LabError
 
 
 def main() -> None:
-    """Read the arguments, repair, exit."""
     module = AnsibleModule(
         argument_spec={"machines": MACHINES_ARGUMENT, "may_fail": {"type": "bool", "default": False}},
     )

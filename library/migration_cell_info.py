@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Read the versions of a cell's machines and compare them with what was asked for."""
 
 from __future__ import annotations
 
@@ -31,15 +30,12 @@ options:
     default: 30
 extends_documentation_fragment: cell
 attributes:
-  check_mode:
-    description: Only reads. Where the machines do not exist yet, use a condition.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: "Only reads. Where the machines do not exist yet, use a condition."}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The machines report the versions that the combination asks for
+- name: Compare the versions that the machines report
   migration_cell_info:
     machines: "{{ cell_machines }}"
     expected: "{{ plan.expected['noo'] }}"
@@ -65,7 +61,6 @@ from ansible.module_utils.migration_lab.model.errors import LabError
 
 
 def main() -> None:
-    """Read the arguments, ask, exit."""
     module = AnsibleModule(
         argument_spec={
             "machines": CELL_ARGUMENT,

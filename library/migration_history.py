@@ -1,11 +1,10 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# GNU General Public License v3.0+ (see LICENSE)
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
----
 module: migration_history
 short_description: Keep and show the history of the runs
 description:
@@ -41,22 +40,14 @@ options:
     type: bool
     default: false
 attributes:
-  check_mode:
-    description: Can run in check mode and say truthfully whether something would change.
-    support: full
-    details:
-      - The history is computed in memory and returned; no file is written.
-  diff_mode:
-    description: Returns what has changed when in diff mode.
-    support: none
+  check_mode: {support: full, description: "Computes and returns the history, and writes no file."}
 notes:
   - Runs on the controller, where the results are.
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The history of a case is known
+- name: Look up the history of a case
   migration_history:
     results_root: results
     of: noo/p2p/transient-paused/none
@@ -90,16 +81,10 @@ files:
 
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.history.text import history_text
+from ansible.module_utils.migration_lab.history.update import plan_update
 from ansible.module_utils.migration_lab.model.errors import LabError
-
-try:
-    from ansible.module_utils.migration_lab.history.text import history_text
-    from ansible.module_utils.migration_lab.history.update import plan_update
-except ModuleNotFoundError as error:
-    MISSING = error.name
-else:
-    MISSING = None
 
 
 def main() -> None:
@@ -112,8 +97,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if MISSING:
-        module.fail_json(msg=missing_required_lib(MISSING, reason="to read the history; run make setup"))
     given = module.params
     try:
         update = plan_update(Path(given["results_root"]), again=given["rebuild"])

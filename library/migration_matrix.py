@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Run a live-migration matrix on a cell of three machines."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ options:
       ceiling: {description: Version as which the relay presents the machines of class old., type: str}
       workers_per_core: {description: Cases at a time for each core of the lab host; kept in the journal., type: int}
       alone_again:
-        description: Whether a case that failed beside others is run once more, alone; both results are kept.
+        description: Whether a case that failed concurrently with others is run once more, alone; both results are kept.
         type: bool
   expected:
     description:
@@ -64,7 +63,7 @@ options:
     type: dict
     required: true
   profile_id:
-    description: Identifies O(profile); a journal made with another one is not resumed.
+    description: Identifies O(profile); a journal made with a different one is not resumed.
     type: str
     required: true
   cases:
@@ -128,15 +127,12 @@ options:
     type: int
 extends_documentation_fragment: cell
 attributes:
-  check_mode:
-    description: Plans and lists the cases; connects to nothing.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Plans and lists the cases; connects to nothing.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The peer-to-peer cases of a combination have run
+- name: Run two peer-to-peer cases of a combination
   migration_matrix:
     run: 20261123T120000Z
     combination: noo
@@ -228,7 +224,6 @@ TEXT = {"type": "str", "required": True}
 
 
 def main() -> None:
-    """Read the arguments, run, exit."""
     pair = {
         **dict.fromkeys(("name", "old", "new", "boundary"), TEXT),
         "ceiling": {"type": "str"},

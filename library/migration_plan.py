@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Check the inputs of a run and resolve them into a plan."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ description:
   - Runs on the controller.
 options:
   settings: {description: What the site sets; a value C($name) in the catalogue stands for one., type: dict, default: {}}
-  own_releases: {description: Releases of the user's own beside those of O(scenarios)., type: dict, default: {}}
+  own_releases: {description: "Releases of the user's own, in addition to those of O(scenarios).", type: dict, default: {}}
   own_pairs: {description: Pairs of the user's own., type: dict, default: {}}
   own_guests: {description: Guests of the user's own., type: dict, default: {}}
   pair: {description: Name of the pair to run., type: str, required: true}
@@ -54,15 +53,12 @@ options:
     type: dict
     default: {"inventories": [], "vars_files": [], "settings": {}}
 attributes:
-  check_mode:
-    description: Checks everything and writes nothing.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Checks everything and writes nothing.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The run is planned
+- name: Plan the run
   migration_plan:
     settings:
       debian_mirror: http://deb.debian.org/debian
@@ -99,7 +95,6 @@ from ansible.module_utils.migration_lab.planning.plan import check_results_root,
 
 
 def main() -> None:
-    """Read the arguments, plan, exit."""
     module = AnsibleModule(
         argument_spec={
             "settings": {"type": "dict", "default": {}},

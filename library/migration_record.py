@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Put the releases of a green run into the record of releases that somebody has run."""
 
 from __future__ import annotations
 
@@ -22,15 +21,12 @@ options:
     type: path
     required: true
 attributes:
-  check_mode:
-    description: Not supported; the task is skipped.
-    support: none
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: none, description: Not supported; the task is skipped.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The releases of the run are on record
+- name: Record the releases of the run
   migration_record:
     results: results/20261123T154200Z
     scenarios: scenarios
@@ -53,7 +49,6 @@ from ansible.module_utils.migration_lab.results.run import read_run
 
 
 def main() -> None:
-    """Read the arguments, record, exit."""
     module = AnsibleModule(
         argument_spec={"results": {"type": "path", "required": True}, "scenarios": {"type": "path", "required": True}},
     )

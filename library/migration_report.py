@@ -1,11 +1,10 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# GNU General Public License v3.0+ (see LICENSE)
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
----
 module: migration_report
 short_description: Make the results of a run from its journals
 description:
@@ -50,7 +49,7 @@ options:
     default: false
   base:
     description:
-      - The run to compare with, a name beside this one. What changed comes first in RV(text) and on the page.
+      - The run to compare with, the name of a folder next to this one's. What changed comes first in RV(text) and on the page.
       - >-
         V(last) is the last complete run that was started before this one with the same pair, profile, guest, combinations and
         cases, or where none is complete the last one with any result. If there is none, RV(text) says so; that is no failure. It
@@ -67,20 +66,12 @@ requirements:
   - jinja2
   - junitparser
 attributes:
-  check_mode:
-    description: Can run in check mode and say truthfully whether something would change.
-    support: full
-    details:
-      - The results are computed and returned; no file is written.
-  diff_mode:
-    description: Returns what has changed when in diff mode.
-    support: none
+  check_mode: {support: full, description: "Computes and returns the results, and writes no file."}
 notes:
   - Runs on the controller, where the results are.
   - The module does not fail when the run is not green; that is what RV(green) is for.
   - A file is written beside its place and moved there, and only when its content changes.
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -312,7 +303,7 @@ failures:
       description: Remark on the case's attempts, such as that it failed concurrently with others and also alone.
       type: str
     protocol:
-      description: The migration protocol that the case was seen to use, V(v2), V(v3) or V(v3-params); empty without a tap.
+      description: The migration protocol that the case was seen to use, V(v2), V(v3) or V(v3-params); empty without the relay.
       type: str
     steps:
       description: >-

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Let one playbook at a time work on something. Carried out by the action plugin of the same name."""
+# The action plugin of the same name does the work.
 
 from __future__ import annotations
 
@@ -23,11 +23,8 @@ options:
     type: str
     required: true
 attributes:
-  check_mode:
-    description: Checks whether the lock is free and does not take it.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Checks whether the lock is free and does not take it.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""

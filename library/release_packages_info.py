@@ -1,13 +1,12 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Tell which packages of a release's image have newer versions."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_packages_info
-short_description: Tell which packages of a release's image have newer versions
+short_description: Find out which packages of a release's image have newer versions
 description:
   - Lets C(mmdebstrap) simulate the build of the image, which asks the suite what it would install today, and compares that
     with the packages that are installed in the image.
@@ -27,11 +26,8 @@ options:
     elements: str
     required: true
 attributes:
-  check_mode:
-    description: Only reads.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Only reads.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -71,7 +67,6 @@ from ansible.module_utils.migration_lab.releases.packages import ask
 
 
 def main() -> None:
-    """Read the arguments, ask, exit."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},

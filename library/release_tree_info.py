@@ -1,13 +1,12 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Check the tarball of an installed libvirt and tell where things are in it."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_tree_info
-short_description: Check the tarball of an installed libvirt and tell where things are in it
+short_description: Check the tarball of an installed libvirt and find its parts
 description:
   - Reads a release of kind C(tree) before anything is made of it. Refuses, with one sentence, a tarball with another checksum,
     one without libvirtd, library or Python binding, with another version of libvirt in it, or with members that are not safe to
@@ -21,15 +20,12 @@ options:
   prefix: {description: The folder with C(sbin/libvirtd). Without it the only one that there is., type: str, default: ''}
   binding: {description: The folder with C(libvirt.py). Without it the only one that there is., type: str, default: ''}
 attributes:
-  check_mode:
-    description: Only reads.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Only reads.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The tree is what the catalogue says
+- name: Compare the tree with the catalogue
   release_tree_info:
     name: my-libvirt
     path: /srv/libvirt-0.9.1.tar.gz
@@ -66,7 +62,6 @@ from ansible.module_utils.migration_lab.releases.tree import inspect_tree
 
 
 def main() -> None:
-    """Read the arguments, look into the tarball, exit."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},

@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Notify people of a run by a webhook and by mail."""
 
 from __future__ import annotations
 
@@ -82,13 +81,10 @@ options:
     type: float
     default: 30
 attributes:
-  check_mode:
-    description: Checks the settings and that secrets can be read, and sends nothing.
-    support: full
+  check_mode: {support: full, description: "Checks the settings and that secrets can be read, and sends nothing."}
 notes:
   - Runs on the controller.
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -143,7 +139,6 @@ MAIL = {
 
 
 def main() -> None:
-    """Read the arguments, check them, send, exit."""
     module = AnsibleModule(
         argument_spec={
             "text": {"type": "str", "default": ""},

@@ -1,7 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE)
-"""Remove old runs that changed nothing."""
 
 from __future__ import annotations
 
@@ -31,11 +30,8 @@ options:
     type: str
     default: ""
 attributes:
-  check_mode:
-    description: Returns what would be removed.
-    support: full
-author:
-  - The libvirt migration compatibility lab (!UNKNOWN)
+  check_mode: {support: full, description: Returns what would be removed.}
+author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -72,7 +68,6 @@ from ansible.module_utils.migration_lab.nightly.retention import choose, find_ru
 
 
 def main() -> None:
-    """Read the arguments, choose, remove, exit."""
     module = AnsibleModule(
         argument_spec={
             "results_root": {"type": "path", "required": True},
