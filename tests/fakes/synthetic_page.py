@@ -6,7 +6,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from migration_lab.history.view import HistoryView, Past, PastRun
+from migration_lab.history.entry import CombinationRecord, RunRecord
+from migration_lab.history.view import HistoryView, Past
 from migration_lab.model.combination import COMBINATIONS
 from migration_lab.results.comparison import Change, ChangeKind, Comparison
 from synthetic_run import CASES, DEVIATION, LEDGER, STEPS, Spoil, SyntheticRun, lab_error, left_over, refused, wrong_state
@@ -73,7 +74,10 @@ def history(number: int) -> HistoryView:
         }
 
     runs = [
-        PastRun(f"202611{night:02}T010000Z", f"2026-11-{night:02}T01:00:00Z", night % 3 > 0, counts(night))
+        RunRecord(
+            f"202611{night:02}T010000Z", f"2026-11-{night:02}T01:00:00Z", night % 3 > 0, "", "", "", "", None,
+            {name: CombinationRecord(not counted["fail"], counted, {}, "", {}) for name, counted in counts(night).items()},
+        )
         for night in range(1, number + 1)
     ]
     return HistoryView(runs, {

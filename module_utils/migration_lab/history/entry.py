@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from ..journal.journal import IDENTITY
 from ..model.case import ROLES
@@ -42,7 +42,10 @@ class CombinationRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run. ``pair`` and ``asked`` are JSON; ``journal_bytes`` is the size of the journals that it was made from, in bytes."""
+    """A run. ``pair`` and ``asked`` are JSON.
+
+    ``journal_bytes`` is the size of the journals that it was made from, in bytes; None where an older version wrote the history.
+    """
 
     name: str
     started: str
@@ -51,7 +54,7 @@ class RunRecord:
     profile: str
     guest: str
     asked: str
-    journal_bytes: int
+    journal_bytes: Optional[int]
     combinations: dict[str, CombinationRecord]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from contextlib import contextmanager
-from typing import Iterable, Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional, Sequence
 
 from ..model.verdict import Outcome
 from .entry import CombinationRecord, RunRecord
@@ -29,27 +30,46 @@ class History:
 
     def record(self, name: str) -> Optional[RunRecord]:
         """What the history has of a run; None when it has nothing, or only the part that an older version wrote."""
+        found = self._records("name = ?", [name])
+        return found[0] if found and found[0].journal_bytes is not None else None
+
+    def up_to(self, record: RunRecord, limit: int, combination: str = "", case: str = "") -> list[RunRecord]:
+        """The newest runs of the same pair, profile and guest up to one of them, oldest first.
+
+        :param record: the run; it need not be in the history any more than the others.
+        :param limit: how many runs.
+        :param combination, case: the only ones to read the results of; empty: all.
+        """
+        newest = "pair = ? AND profile = ? AND guest = ? AND (started, name) <= (?, ?) ORDER BY started DESC, name DESC LIMIT ?"
+        values = [record.pair, record.profile, record.guest, record.started, record.name, limit]
+        return self._records(newest, values, combination, case)[::-1]
+
+    def _records(self, which: str, values: Sequence[Any], combination: str = "", case: str = "") -> list[RunRecord]:
         columns = "id, name, started, green, pair, profile, guest, asked, journal_bytes"
-        row = self.connection.execute(f"SELECT {columns} FROM runs WHERE name = ?", (name,)).fetchone()
-        if row is None or row[-1] is None:
-            return None
-        run, name, started, green, pair, profile, guest, asked, size = row
-        cases: dict[str, dict[str, tuple[str, str]]] = {}
-        for combination, case, verdict, reason in self.connection.execute(
-            """SELECT combination, case_names.name, verdict, reasons.text FROM cases
-            JOIN case_names ON case_names.id = cases.name LEFT JOIN reasons ON reasons.id = cases.reason WHERE run = ?""",
-            (run,),
+        rows = self.connection.execute(f"SELECT {columns} FROM runs WHERE {which}", values).fetchall()
+        return [
+            RunRecord(name, started, bool(green), pair, profile, guest, asked, size, self._combinations(run, combination, case))
+            for run, name, started, green, pair, profile, guest, asked, size in rows
+        ]
+
+    def _combinations(self, run: int, combination: str, case: str) -> dict[str, CombinationRecord]:
+        """All combinations of a run; the cases of all, or only of one, or only one of them."""
+        only = {"combination = ?": combination, "cases.name = (SELECT id FROM case_names WHERE name = ?)": case}
+        only = {condition: value for condition, value in only.items() if value}
+        cases: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
+        for name, selected, verdict, reason in self.connection.execute(
+            f"""SELECT combination, case_names.name, verdict, reasons.text FROM cases
+            JOIN case_names ON case_names.id = cases.name LEFT JOIN reasons ON reasons.id = cases.reason
+            WHERE {" AND ".join(["run = ?", *only])}""",
+            (run, *only.values()),
         ):
-            cases.setdefault(combination, {})[case] = (verdict, reason or "")
-        combinations = {
-            combination: CombinationRecord(
-                bool(good), json.loads(counts), json.loads(versions), conditions, cases.get(combination, {})
-            )
-            for combination, good, counts, versions, conditions in self.connection.execute(
+            cases[name][selected] = (verdict, reason or "")
+        return {
+            name: CombinationRecord(bool(green), json.loads(counts), json.loads(versions), conditions, cases[name])
+            for name, green, counts, versions, conditions in self.connection.execute(
                 "SELECT name, green, counts, versions, conditions FROM combinations WHERE run = ?", (run,)
             )
         }
-        return RunRecord(name, started, bool(green), pair, profile, guest, asked, size, combinations)
 
     def put(self, record: RunRecord) -> bool:
         """Record a run, replacing what was recorded of it, in one transaction.

@@ -11,9 +11,9 @@ from ..model.combination import check_combinations
 from ..model.errors import LabError
 from ..model.verdict import Outcome, Verdict
 from ..results.wording import count
-from .entry import RunRecord
+from .entry import CombinationRecord, RunRecord
 from .history import History
-from .view import HistoryView, PastRun, history_view
+from .view import HistoryView, history_view
 
 # How many runs the text shows.
 RUNS_SHOWN = 100
@@ -32,7 +32,7 @@ def history_text(history: History, run: str, of: str) -> str:
     view = history_view(history, record, RUNS_SHOWN, (combination, case))
     about = f"pair {json.loads(record.pair)['name']}, profile {record.profile}, guest {record.guest}"
     past = {entry.run: entry for entry in view.case(combination, case)}
-    runs = [run for run in view.runs if (run.name in past if case else combination in run.counts)]
+    runs = [run for run in view.runs if (run.name in past if case else combination in run.combinations)]
     if not runs:
         raise LabError(
             f"no run of {about} up to {record.name} has selected {of}; name a combination (noo) or a case of it "
@@ -41,7 +41,7 @@ def history_text(history: History, run: str, of: str) -> str:
     if case:
         header = ["run", "started", "verdict", *ROLES, ""]
         rows = [
-            [run.name, run.started, past[run.name].verdict, *_versions(run, combination),
+            [run.name, run.started, past[run.name].verdict, *_versions(run.combinations[combination]),
              " ".join(part for part in ("(flaky)" if past[run.name].changed else "", past[run.name].reason) if part)]
             for run in runs
         ]
@@ -65,24 +65,24 @@ def _record(history: History, run: str) -> RunRecord:
     return record
 
 
-def _of_combination(view: HistoryView, runs: Sequence[PastRun], combination: str) -> tuple[list[str], list[list[str]]]:
+def _of_combination(view: HistoryView, runs: Sequence[RunRecord], combination: str) -> tuple[list[str], list[list[str]]]:
+    results = [(run, run.combinations[combination]) for run in runs]
     numbers = [verdict.value for verdict in Verdict] + [Outcome.NOT_OBTAINED.key]
     shown = [
-        number for number in numbers
-        if number == Verdict.PASS.value or any(run.counts[combination][number] for run in runs)
+        number for number in numbers if number == Verdict.PASS.value or any(result.counts[number] for _, result in results)
     ]
     changed = view.changed_in(combination)
     rows = [
-        [run.name, run.started, *(str(run.counts[combination][number]) for number in shown), *_versions(run, combination),
+        [run.name, run.started, *(str(result.counts[number]) for number in shown), *_versions(result),
          f"{changed[run.name]} flaky" if run.name in changed else ""]
-        for run in runs
+        for run, result in results
     ]
     return ["run", "started", *(number.replace("_", " ") for number in shown), *ROLES, ""], rows
 
 
-def _versions(run: PastRun, combination: str) -> list[str]:
+def _versions(combination: CombinationRecord) -> list[str]:
     """For each role libvirt's version, with QEMU's where there is one."""
-    found = [run.versions[combination].get(role, {}) for role in ROLES]
+    found = [combination.versions.get(role, {}) for role in ROLES]
     return ["/".join(versions[what] for what in ("libvirt", "hypervisor") if what in versions) or "-" for versions in found]
 
 

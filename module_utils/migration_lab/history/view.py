@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from ..model.verdict import Outcome
 from .entry import RunRecord
@@ -33,22 +31,10 @@ class Past:
 
 
 @dataclass(frozen=True)
-class PastRun:
-    """A run: for each of its combinations the cases by verdict, the versions by role, and what stands for all conditions."""
-
-    name: str
-    started: str
-    green: bool
-    counts: dict[str, dict[str, int]]
-    versions: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
-    conditions: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class HistoryView:
     """Comparable runs (same pair, profile and guest) up to one of them, oldest first."""
 
-    runs: list[PastRun]
+    runs: list[RunRecord]
     cases: dict[tuple[str, str], list[Past]]
 
     def case(self, combination: str, case: str) -> list[Past]:
@@ -77,48 +63,25 @@ def history_view(history: History, record: RunRecord, limit: int = RUNS_SHOWN, o
     :param limit: how many runs, the newest.
     :param only: a combination, or a combination and a case, when the others are not asked for; empty: all.
     """
-    connection = history.connection
-    rows = connection.execute(
-        """SELECT id, name, started, green FROM runs WHERE pair = ? AND profile = ? AND guest = ? AND (started, name) <= (?, ?)
-        ORDER BY started DESC, name DESC LIMIT ?""",
-        (record.pair, record.profile, record.guest, record.started, record.name, limit),
-    ).fetchall()[::-1]
-    runs = {run: PastRun(name, started, bool(green), {}) for run, name, started, green in rows}
-    marks = ", ".join("?" * len(runs))
-    for run, combination, counts, versions, conditions in connection.execute(
-        f"SELECT run, name, counts, versions, conditions FROM combinations WHERE run IN ({marks})", list(runs)
-    ):
-        runs[run].counts[combination] = json.loads(counts)
-        runs[run].versions[combination] = json.loads(versions)
-        runs[run].conditions[combination] = conditions
-    found: dict[tuple[str, str], dict[int, tuple[str, str]]] = defaultdict(dict)
-    combination, case = only
-    narrower, values = _narrower(combination, case)
-    for name, told, run, verdict, reason in connection.execute(
-        f"""SELECT cases.combination, case_names.name, run, verdict, reasons.text FROM cases
-        JOIN case_names ON case_names.id = cases.name LEFT JOIN reasons ON reasons.id = cases.reason
-        WHERE {narrower}run IN ({marks})""",
-        [*values, *runs],
-    ):
-        found[name, told][run] = (verdict, reason or "")
-    return HistoryView(list(runs.values()), {
-        key: _past(key[0], [(runs[run], *seen[run]) for run in runs if run in seen]) for key, seen in found.items()
-    })
+    runs = history.up_to(record, limit, *only)
+    seen: dict[tuple[str, str], list[tuple[RunRecord, str, str]]] = defaultdict(list)
+    for run in runs:
+        for name, combination in run.combinations.items():
+            for case, (verdict, reason) in combination.cases.items():
+                seen[name, case].append((run, verdict, reason))
+    return HistoryView(runs, {key: _past(key[0], results) for key, results in seen.items()})
 
 
-def _narrower(combination: str, case: str) -> tuple[str, list[Any]]:
-    """Conditions on a combination or a case. The plus keeps SQLite from going by run, which is far more rows, instead."""
-    if case:
-        return "combination = ? AND cases.name = (SELECT id FROM case_names WHERE name = ?) AND +", [combination, case]
-    return ("combination = ? AND +", [combination]) if combination else ("", [])
-
-
-def _past(combination: str, seen: list[tuple[PastRun, str, str]]) -> list[Past]:
+def _past(combination: str, seen: list[tuple[RunRecord, str, str]]) -> list[Past]:
     """A case's past, with the changes marked that nothing explains. A run that did not obtain the case is ignored."""
-    obtained = [(run, verdict) for run, verdict, _ in seen if verdict != Outcome.NOT_OBTAINED.value]
+    obtained = [
+        (run, verdict, run.combinations[combination].conditions)
+        for run, verdict, _ in seen
+        if verdict != Outcome.NOT_OBTAINED.value
+    ]
     changed = {
         run.name
-        for (before, was), (run, verdict) in pairwise(obtained)
-        if verdict != was and run.conditions[combination] and run.conditions[combination] == before.conditions[combination]
+        for (_, was, before), (run, verdict, conditions) in pairwise(obtained)
+        if verdict != was and conditions and conditions == before
     }
     return [Past(run.name, run.started, verdict, reason, run.name in changed) for run, verdict, reason in seen]

@@ -99,6 +99,23 @@ class Record:
     stretches: list[tuple[float, float]] = field(default_factory=list)
     torn: bool = False
 
+    def take(self, entry: Union[CaseResult, dict[str, Any]]) -> None:
+        """Add what ``read_line`` read of the next line."""
+        time = entry.time if isinstance(entry, CaseResult) else float(entry["time"])
+        if isinstance(entry, CaseResult):
+            self.attempts.append(entry)
+            if entry.final:
+                self.cases.setdefault(entry.case, entry)
+        elif entry["type"] == "header":
+            self.header = self.header or entry
+            self.headers.append(entry)
+            self.stretches.append((time, time))
+        else:
+            self.events.append(entry)
+        if self.stretches:
+            start, end = self.stretches[-1]
+            self.stretches[-1] = start, max(end, time)
+
     @property
     def selected(self) -> tuple[str, ...]:
         """The case ids that any start selected; those of the longest list first, which is in the profile's order."""
@@ -166,7 +183,7 @@ def read_journal(path: Path) -> Record:
         if entry is None:
             record.torn = True
         else:
-            _take(record, entry)
+            record.take(entry)
     return record
 
 
@@ -242,24 +259,6 @@ def read_line(path: Path, number: int, line: bytes) -> Optional[Union[CaseResult
         )
     read: dict[str, Any] = entry
     return read
-
-
-def _take(record: Record, entry: Union[CaseResult, dict[str, Any]]) -> None:
-    time = entry.time if isinstance(entry, CaseResult) else float(entry["time"])
-    if not isinstance(entry, CaseResult) and entry["type"] == "header":
-        record.stretches.append((time, time))
-    elif record.stretches:
-        start, end = record.stretches[-1]
-        record.stretches[-1] = start, max(end, time)
-    if isinstance(entry, CaseResult):
-        record.attempts.append(entry)
-        if entry.final:
-            record.cases.setdefault(entry.case, entry)
-    elif entry["type"] == "header":
-        record.header = record.header or entry
-        record.headers.append(entry)
-    else:
-        record.events.append(entry)
 
 
 def check_same(record: Record, header: dict[str, Any]) -> None:

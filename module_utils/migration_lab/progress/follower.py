@@ -65,24 +65,25 @@ class _Combination:
         for path in journal_paths(self._folder):
             journal = self._journals.setdefault(path, GrowingJournal(path))
             journal.read_on()
-            if journal.combination not in ("", self._folder.name):
-                raise LabError(
-                    f"the journal {path} is of combination '{journal.combination}', not '{self._folder.name}'; "
-                    "put it back into its own folder"
-                )
+            for header in journal.record.headers:
+                if header["combination"] != self._folder.name:
+                    raise LabError(
+                        f"the journal {path} is of combination '{header['combination']}', not '{self._folder.name}'; "
+                        "put it back into its own folder"
+                    )
 
     @property
     def selected(self) -> set[str]:
         """The ids of its cases; empty when neither run.json nor a journal has them."""
-        return self._planned or {case for journal in self._journals.values() for case in journal.selected}
+        return self._planned or {case for journal in self._journals.values() for case in journal.record.selected}
 
     def progress(self, now: float, others: int) -> CombinationProgress:
         """:param others: cases of the combination with the most, taken for one whose cases are not known."""
-        journals = [journal for journal in self._journals.values() if journal.stretches]
+        journals = [journal for journal in self._journals.values() if journal.record.stretches]
         notes = {_cell(path): path for path in not_obtained_paths(self._folder) if _modified(path) >= self._since}
         begun = {_cell(journal.path): self._phase(journal, notes.get(_cell(journal.path))) for journal in journals}
         # Of a case that two cells ran the earliest result counts, as in the report.
-        final = sorted((time, case, journal.verdicts[case]) for journal in journals for case, time in journal.ended.items())
+        final = sorted((line.time, case, line.verdict) for journal in journals for case, line in journal.record.cases.items())
         verdicts = {case: verdict for _, case, verdict in reversed(final)}
         counts, selected = Counter(verdicts.values()), self.selected
         phases = {**dict.fromkeys(notes, Phase.NOT_OBTAINED), **begun}  # a cell that never began has a note alone
@@ -91,11 +92,11 @@ class _Combination:
         if selected and selected <= set(verdicts):
             phase = Phase.DONE
         running = [journal for journal in journals if phases[_cell(journal.path)] is Phase.RUNNING and phase is Phase.RUNNING]
-        stretches = [stretch for journal in journals for stretch in journal.stretches]
-        stretches += [(journal.stretches[-1][0], now) for journal in running]
+        stretches = [stretch for journal in journals for stretch in journal.record.stretches]
+        stretches += [(journal.record.stretches[-1][0], now) for journal in running]
         seconds, rate = wall_seconds(stretches), None
         if running:
-            since = max(min(journal.stretches[-1][0] for journal in running), now - WINDOW)
+            since = max(min(journal.record.stretches[-1][0] for journal in running), now - WINDOW)
             rate = sum(time > since for time, _, _ in final) / max(now - since, 1.0)
         elif phase is Phase.DONE:
             rate = len(verdicts) / max(seconds, 1.0)
@@ -103,7 +104,8 @@ class _Combination:
         return CombinationProgress(
             self._folder.name, phase, len(selected) or others,
             {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}, seconds, rate,
-            min((start for start, _ in stretches), default=None), max((journal.last for journal in journals), default=None),
+            min((start for start, _ in stretches), default=None),
+            max((journal.record.last for journal in journals), default=None),
             "; ".join(filter(None, reasons)) if phase is Phase.NOT_OBTAINED else "",
         )
 
@@ -112,9 +114,9 @@ class _Combination:
         if journal.complete:
             return Phase.DONE
         # A note that is older than the journal's last line is of a start of the run that this one resumes.
-        if note and _modified(note) >= journal.last:
+        if note and _modified(note) >= journal.record.last:
             return Phase.NOT_OBTAINED
-        if journal.stretches[-1][0] < self._since:
+        if journal.record.stretches[-1][0] < self._since:
             return Phase.WAITING
         return Phase.INTERRUPTED if journal.complete is False else Phase.RUNNING
 

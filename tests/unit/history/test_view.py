@@ -40,8 +40,8 @@ def test_runs_oldest_first_up_to_the_one_that_is_looked_at() -> None:
     view = history_view(history(*runs), record(4))
     assert [run.name for run in view.runs] == ["night-01", "night-02", "night-03", "night-04"]
     assert view.runs[0].started == "2026-01-01T02:00:00Z" and view.runs[0].green
-    assert view.runs[0].counts["noo"]["pass"] == 2
-    assert view.runs[0].versions["noo"]["source"] == {"libvirt": "9.0.0", "hypervisor": "7.2.22"}
+    assert view.runs[0].combinations["noo"].counts["pass"] == 2
+    assert view.runs[0].combinations["noo"].versions["source"] == {"libvirt": "9.0.0", "hypervisor": "7.2.22"}
     assert [past.run for past in view.case("noo", "a")] == ["night-01", "night-02", "night-03", "night-04"]
     assert view.case("noo", "nothing") == []
 
