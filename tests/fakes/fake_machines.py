@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Machines on this machine: real agents and commands, with the fake libvirt, and a file in place of a daemon's process.
 
-Also what else there is around a case: processes that look like guests, and a witness and a tap that do what a test says.
+Also what else there is around a case: processes that look like guests, and a witness and a relay that do what a test says.
 """
 
 from __future__ import annotations
@@ -139,10 +139,10 @@ class FakeWitness(Witness):
         self.asked.append(("close",))
 
 
-class FakeTap(Relays):
+class FakeRelays(Relays):
     """Where it listens are other daemons; it has seen the same procedures of every domain."""
 
-    made: list[FakeTap] = []
+    made: list[FakeRelays] = []
     oddities: list[str] = []
 
     def __init__(self, *given: Any, **fields: Any) -> None:
@@ -150,10 +150,10 @@ class FakeTap(Relays):
         self.procedures = ["begin3", "prepare3", "perform3", "finish3", "confirm3"]
         self.taken: list[str] = []
         self.stopped = 0
-        FakeTap.made.append(self)
+        FakeRelays.made.append(self)
 
     def start(self) -> dict[str, str]:
-        return {"client-source": "tapped-source", "client-target": "tapped-target", "source-target": "tapped-target"}
+        return {"client-source": "relayed-source", "client-target": "relayed-target", "source-target": "relayed-target"}
 
     def take(self, domain: str) -> list[Step]:
         self.taken.append(domain)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libvirt's RPC for tests: messages made by hand, and a daemon that is a listening socket, with a tap before it."""
+"""libvirt's RPC for tests: messages made by hand, and a daemon that is a listening socket, with a relay before it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = "mlab-[a-z]{3}-[0-9]{3}"
 DOMAIN = "mlab-noo-001"
 LINK = "client-source"
 TIMEOUT = 10.0
-# Bytes. The kernel takes some MB for each of the four sockets of a connection through a tap.
+# Bytes. The kernel takes some MB for each of the four sockets of a connection through a relay.
 FILL_MAX = 64_000_000
 
 
@@ -71,10 +71,10 @@ def wait_for(condition: Callable[[], Any]) -> Any:
 
 
 @dataclass
-class Tapped:
-    """A tap before a daemon. ``connect`` gives both sides of a new connection through it: client and daemon."""
+class RelayedLab:
+    """A relay before a daemon. ``connect`` gives both sides of a new connection through it: client and daemon."""
 
-    tap: Relays
+    relays: Relays
     address: tuple[str, int]
     listener: socket.socket
     sockets: list[socket.socket] = field(default_factory=list)
@@ -90,8 +90,8 @@ class Tapped:
         return client, daemon
 
     def kept_bytes(self) -> int:
-        """Bytes that the tap itself, not the kernel, has taken and not passed on."""
-        ends = [end for relay in self.tap._relays for end in (relay.client, relay.daemon)]
+        """Bytes that the relay itself, not the kernel, has taken and not passed on."""
+        ends = [end for relay in self.relays._relays for end in (relay.client, relay.daemon)]
         return sum(
             sum(map(len, [*end._unread, *end._answers])) + (end._transport.get_write_buffer_size() if end._transport else 0)
             for end in ends
@@ -115,16 +115,16 @@ def fill(sock: socket.socket, data: bytes) -> int:
 
 
 @contextmanager
-def tapped(ceiling: Optional[Ceiling] = None, **fields: Any) -> Iterator[Tapped]:
-    """A tap with one link to a daemon of the test's own; ends with everything it opened."""
+def relayed_lab(ceiling: Optional[Ceiling] = None, **fields: Any) -> Iterator[RelayedLab]:
+    """A relay with one link to a daemon of the test's own; ends with everything it opened."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(TIMEOUT)
-    tap = Relays([Link(LINK, "127.0.0.1", listener.getsockname()[1], ceiling)], "127.0.0.1", NAMES, **fields)
-    host, port = tap.start()[LINK].split(":")
-    lab = Tapped(tap, (host, int(port)), listener)
+    relays = Relays([Link(LINK, "127.0.0.1", listener.getsockname()[1], ceiling)], "127.0.0.1", NAMES, **fields)
+    host, port = relays.start()[LINK].split(":")
+    lab = RelayedLab(relays, (host, int(port)), listener)
     try:
         yield lab
     finally:
-        tap.stop()
+        relays.stop()
         for sock in [*lab.sockets, listener]:
             sock.close()

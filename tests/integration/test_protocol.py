@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Protocol v2 on real daemons, whose old side the tap emulates: what is known, what is seen of it, and that it is said."""
+"""Protocol v2 on real daemons, whose old side the relay emulates: what is known, what is seen of it, and that it is said."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def wrong_ledger(folder: Path) -> Path:
 
 
 def test_the_tap_changes_no_verdict(lab: Lab) -> None:
-    without = lab.play("run", combination="nnn", cases="*/persistent-*/none", run="untapped", tap=False)
+    without = lab.play("run", combination="nnn", cases="*/persistent-*/none", run="unrelayed", tap=False)
     assert without.status == 0, without.output
-    cases = cases_of(lab.journal("untapped", "nnn"))
+    cases = cases_of(lab.journal("unrelayed", "nnn"))
     assert len(cases) == 12
     assert {case["verdict"] for case in cases} == {"pass"}
     assert all(case["steps"] == [] and "protocol" not in further(case) for case in cases)

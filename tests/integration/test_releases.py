@@ -269,7 +269,8 @@ def test_agent_and_inspector_run_on_debian_11_and_its_python_2(lab: Lab, tmp_pat
         assert agent.call("config", 10, connection="source", name="mlab-1") == {"xml": xml}
         agent.close()
         looker = AgentProcess(prefix, "python2.7", inspector)
-        assert looker.call("guests", 10, prefix="mlab-") == [] and looker.call("leftovers", 10, name="mlab-1") == []
+        assert looker.call("copies", 10, name="mlab-1", memory_mib=16, status_offset=0) == []
+        assert looker.call("leftovers", 10, name="mlab-1") == []
         looker.close()
     finally:
         assert lab.play("destroy").status == 0

@@ -68,24 +68,19 @@ class QemuInspector(object):
             try:
                 ram = self._locate(memory, pid, memory_mib, status_offset)
                 if ram is not None:
-                    return {"digest": memory.digest(ram + address_offset, size), "pid": pid}
+                    return memory.digest(ram + address_offset, size)
             finally:
                 memory.close()
-        return {"digest": None, "pid": None}
+        return None
 
-    def leftovers(self, prefix=None, name=None):
-        """What there is of domains whose name starts with a prefix, or of the one domain of a name.
+    def leftovers(self, name):
+        """What there is of a domain.
 
         Lines such as "process 123 mlab-noo-001", "file /run/libvirt/qemu/mlab-noo-001.xml" (sockets and links too) and
         "directory /var/lib/libvirt/qemu/domain-3-mlab-noo-001".
         """
-        if name is not None:
-            running = [(pid, found) for pid, found in self._processes() if found == name]
-            is_left = path_pattern(name, r"(?![A-Za-z0-9-])", name[:SHORT_NAME])
-        else:
-            running = [(pid, found) for pid, found in self._processes() if found.startswith(prefix)]
-            is_left = path_pattern(prefix, "", prefix[:SHORT_NAME])
-        left = ["process %d %s" % each for each in running]
+        is_left = path_pattern(name)
+        left = ["process %d %s" % (pid, name) for pid in self._pids(name)]
         # One of run and var/run is a link to the other.
         for directory in sorted(set([os.path.realpath(os.path.join(self._root, each)) for each in DIRECTORIES])):
             for path, inside, files in os.walk(directory):
@@ -96,17 +91,10 @@ class QemuInspector(object):
         return left
 
     def _pids(self, name):
-        return [pid for pid, found in self._processes() if found == name]
-
-    def _processes(self):
-        """Process number and domain name of every QEMU process; a zombie has no command line any more."""
-        found = []
-        for entry in os.listdir(self._proc):
-            if entry.isdigit():
-                name = domain_name(read_file(os.path.join(self._proc, entry, "cmdline")))
-                if name is not None:
-                    found.append((int(entry), name))
-        return sorted(found)
+        """Numbers of a domain's QEMU processes; a zombie has no command line any more."""
+        entries = [entry for entry in os.listdir(self._proc) if entry.isdigit()]
+        command_lines = [(int(entry), read_file(os.path.join(self._proc, entry, "cmdline"))) for entry in entries]
+        return sorted([pid for pid, command_line in command_lines if domain_name(command_line) == name])
 
     def _counter(self, pid, memory_mib, status_offset):
         """The guest's counter, None when the guest is not ready."""
@@ -228,9 +216,10 @@ def possible_addresses(mappings, size):
                     yield address
 
 
-def path_pattern(name, after, short):
+def path_pattern(name):
     """What a file's name matches that belongs to a domain: the name as a whole word, or shortened after the domain's id."""
-    return re.compile(r"(?<![A-Za-z0-9])%s%s|^(domain-)?[0-9]+-%s$" % (re.escape(name), after, re.escape(short)))
+    whole, short = re.escape(name), re.escape(name[:SHORT_NAME])
+    return re.compile(r"(?<![A-Za-z0-9])%s(?![A-Za-z0-9-])|^(domain-)?[0-9]+-%s$" % (whole, short))
 
 
 def open_file(path):

@@ -133,8 +133,8 @@ class Witness:
 
     def pattern_whole(self, side: str, name: str) -> Optional[bool]:
         """Whether the pattern in a guest's memory is as the guest wrote it; None when its memory is not there."""
-        answer = self._inspectors[side].call("digest", name=name, **self._place, **self._pattern)
-        return None if answer["digest"] is None else answer["digest"] == self._digest
+        digest = self._inspectors[side].call("digest", name=name, **self._place, **self._pattern)
+        return None if digest is None else digest == self._digest
 
     def leftovers(self, name: str) -> list[str]:
         """Processes, sockets and files of a guest that are on either machine, in words; what is about to go is waited for."""

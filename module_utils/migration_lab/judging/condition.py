@@ -51,7 +51,7 @@ class Versions:
 @dataclass(frozen=True)
 class Situation:
     """What cases run on: versions by role as libvirt and QEMU report them, as numbers (9.0.0 is 9000000), and the protocol
-    that the oracle expects for the case, ``v2`` or ``v3``. A peer that the tap presents as older reports what it is."""
+    that the oracle expects for the case, ``v2`` or ``v3``. A peer that the relay presents as older reports what it is."""
 
     libvirt: Mapping[str, int]
     qemu: Mapping[str, int]
@@ -96,7 +96,7 @@ VERSIONS = {**{role: _libvirt(role) for role in ROLES}, **{f"{role}_qemu": _qemu
 
 CONDITIONS: dict[str, Condition] = {
     **VERSIONS,
-    # The one expected of the case, where a peer that the tap presents as old counts as old.
+    # The one expected of the case, where a peer that the relay presents as old counts as old.
     "protocol": Condition(
         {"enum": ["v2", "v3"]}, lambda protocol: f"protocol {protocol}",
         situation=lambda protocol, situation: bool(protocol == situation.protocol),
@@ -172,7 +172,7 @@ class Conditions:
             common = Versions()
             for side in sides:
                 common &= side.values.get(name, Versions())
-            # No real version below it speaks v3, while the tap can make any version speak v2.
+            # No real version below it speaks v3, while the relay can make any version speak v2.
             if "v3" in protocols and (name in ("source", "target") or (name == "client" and case.method is Method.NORMAL)):
                 common &= Versions(low=PROTOCOL_V3)
             if common.empty:

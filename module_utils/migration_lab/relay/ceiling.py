@@ -70,7 +70,7 @@ def _refuse(header: Header, text: str) -> Answer:
     return Answer(reply_to(header, ERROR, encode_error(_ERR_RPC, _FROM_REMOTE, text)))
 
 
-# What the tap can present a daemon as, by version.
+# What the relay can present a daemon as, by version.
 CEILINGS = {
     # Feature 6 is MIGRATION_V3; procedure 209 is STORAGE_VOL_DOWNLOAD. 0.9.1 also answered a feature query before the
     # connection was opened (keepalive's) with an error, which libraries take for the same "no".
@@ -81,8 +81,8 @@ CEILINGS = {
 def ceiling(version: str) -> Ceiling:
     """The ceiling of a version.
 
-    :raises LabError: when the tap has none for it.
+    :raises LabError: when the relay has none for it.
     """
     if version not in CEILINGS:
-        raise LabError(f"ceiling '{version}' is not known; the tap can present a daemon as {' or '.join(CEILINGS)}")
+        raise LabError(f"ceiling '{version}' is not known; the relay can present a daemon as {' or '.join(CEILINGS)}")
     return CEILINGS[version]

@@ -59,7 +59,7 @@ class End(asyncio.Protocol):
             self._transport.write(data)
 
     def answer(self, data: bytes) -> None:
-        """Send a message of the tap's own to this end's peer as soon as no other message is half sent.
+        """Send a message of the relay's own to this end's peer as soon as no other message is half sent.
 
         Whoever calls this is reading from one of the two ends, and what waits is sent when that is done.
         """
@@ -83,7 +83,7 @@ class End(asyncio.Protocol):
     def give_up_framing(self) -> None:
         """Pass bytes on as they are from now on, those that were kept back first.
 
-        Where the next message would begin is not known any more, so the tap puts no answers of its own between them.
+        Where the next message would begin is not known any more, so the relay puts no answers of its own between them.
         """
         self.other._send_answers()
         self.other._answers.clear()

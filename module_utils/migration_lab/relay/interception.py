@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be done with a message that passes the tap, and the place from which it is decided: the place for faults.
+"""What can be done with a message that passes the relay, and the place from which it is decided: the place for faults.
 
 An interceptor is asked for each migration call and each reply to one before it goes on.  The method is a coroutine and
 its direction of its connection waits for it, so an interceptor that delays sleeps, and one that kills a daemon does so
@@ -54,7 +54,7 @@ class Passage:
 
 
 class Interceptor(ABC):
-    """Decides about migration messages. Runs in the tap's thread: it must not block."""
+    """Decides about migration messages. Runs in the relay's thread: it must not block."""
 
     @abstractmethod
     async def passes(self, passage: Passage) -> Action:

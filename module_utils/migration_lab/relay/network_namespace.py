@@ -25,7 +25,7 @@ def enter_network_namespace(path: str) -> None:
             os.close(descriptor)
     except OSError as error:
         raise LabError(
-            f"the tap cannot enter the network namespace {path}: {error.strerror}; "
+            f"the relay cannot enter the network namespace {path}: {error.strerror}; "
             "the cell must be up, and the lab needs root on its lab host"
         ) from error
 

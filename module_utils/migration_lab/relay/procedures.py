@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Numbers of libvirt's RPC that the tap goes by. A number never changes its meaning: versions only add higher ones.
+"""Numbers of libvirt's RPC that the relay goes by. A number never changes its meaning: versions only add higher ones.
 
 Sources: src/remote/remote_protocol.x and qemu_protocol.x of v0.8.3 to v1.3.5, src/driver.h of v0.9.1.
 """

@@ -15,7 +15,7 @@ from .framing import CALL, ERROR, REPLY, Header, Message, payload_of
 from .interception import Action, Answer, Forward, Interceptor, Passage
 from .procedures import MIGRATION, REMOTE_PROGRAM
 from .remote_error import error_text
-from .steps import OpenStep, StepLog
+from .steps import Step, StepLog
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Recording:
-    """What all relays of a tap share: how they know domains, whom they ask, and where they note what they saw."""
+    """What all relays of a cell share: how they know domains, whom they ask, and where they note what they saw."""
 
     names: DomainNames
     steps: StepLog
@@ -51,7 +51,7 @@ class _Call:
 
     procedure: str
     domain: Optional[str]
-    step: Optional[OpenStep]
+    step: Optional[Step]
 
 
 class Relay:

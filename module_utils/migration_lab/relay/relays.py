@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tap as its users see it: links that listen, and the steps that passed, by domain."""
+"""The relays as their users see them: links that listen, and the steps that passed, by domain."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Relays:
 
     @property
     def oddities(self) -> list[str]:
-        """The latest things that were not as they should be, a sentence each; none of them stops the tap."""
+        """The latest things that were not as they should be, a sentence each; none of them stops the relays."""
         return list(self._oddities)
 
     def start(self) -> dict[str, str]:
@@ -63,7 +63,7 @@ class Relays:
         :raises LabError: when the namespace cannot be entered or the address not be listened at.
         """
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="tap", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="relays", daemon=True)
         self._thread.start()
         ready.wait()
         if self._failure is not None:
@@ -99,7 +99,7 @@ class Relays:
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(lambda _, context: self._oddities.append(f"in the tap: {context['message']}"))
+        self._loop.set_exception_handler(lambda _, context: self._oddities.append(f"in the relay: {context['message']}"))
         self._stopping = asyncio.Event()
         servers = []
         try:
@@ -128,7 +128,7 @@ class Relays:
             server = await loop.create_server(accept, self._listen, 0)
         except OSError as error:
             where = f" in the network namespace {self._namespace}" if self._namespace else ""
-            raise LabError(f"the tap cannot listen at {self._listen}{where} for link {link.name}: {error.strerror}") from error
+            raise LabError(f"the relay cannot listen at {self._listen}{where} for link {link.name}: {error.strerror}") from error
         host, port = server.sockets[0].getsockname()[:2]
         self._addresses[link.name] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return server

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 OK = "ok"
 NO_REPLY = "no reply"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
     """One migration procedure as it passed.
 
@@ -26,9 +26,15 @@ class Step:
 
     link: str
     procedure: str
-    started: float
-    seconds: Optional[float]
-    result: str
+    started: float = field(default_factory=time.time)
+    seconds: Optional[float] = None
+    result: str = NO_REPLY
+    _clock: float = field(default_factory=time.monotonic, repr=False, compare=False)
+
+    def end(self, result: str) -> None:
+        """The reply came."""
+        self.result = result
+        self.seconds = time.monotonic() - self._clock
 
     def to_data(self) -> dict[str, Any]:
         """The step as the journal keeps it."""
@@ -41,38 +47,21 @@ class Step:
         }
 
 
-@dataclass
-class OpenStep:
-    """A step whose reply may still come."""
-
-    link: str
-    procedure: str
-    started: float = field(default_factory=time.time)
-    seconds: Optional[float] = None
-    result: str = NO_REPLY
-    _clock: float = field(default_factory=time.monotonic)
-
-    def end(self, result: str) -> None:
-        """The reply came."""
-        self.result = result
-        self.seconds = time.monotonic() - self._clock
-
-
 class StepLog:
-    """Steps by domain. The tap's thread adds to it, any thread takes from it."""
+    """Steps by domain. The relay's thread adds to it, any thread takes from it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._steps: dict[str, list[OpenStep]] = {}
+        self._steps: dict[str, list[Step]] = {}
 
-    def begin(self, domain: str, link: str, procedure: str) -> OpenStep:
+    def begin(self, domain: str, link: str, procedure: str) -> Step:
         """A call came."""
-        step = OpenStep(link, procedure)
+        step = Step(link, procedure)
         with self._lock:
             self._steps.setdefault(domain, []).append(step)
         return step
 
-    def end(self, step: OpenStep, result: str) -> None:
+    def end(self, step: Step, result: str) -> None:
         """A call's reply came; too late to be seen when its step has been taken."""
         with self._lock:
             step.end(result)
@@ -80,5 +69,4 @@ class StepLog:
     def take(self, domain: str) -> list[Step]:
         """Give out a domain's steps in the order in which they began, and forget them."""
         with self._lock:
-            steps = self._steps.pop(domain, [])
-            return [Step(step.link, step.procedure, step.started, step.seconds, step.result) for step in steps]
+            return [replace(step) for step in self._steps.pop(domain, [])]

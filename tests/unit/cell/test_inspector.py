@@ -140,12 +140,12 @@ def inspecting(machine: Path) -> QemuInspector:
 def test_guest_without_a_magic_is_found_but_not_ready(machine: Path) -> None:
     assert inspecting(machine).copies("mlab-noo-001", **RAM) == [{"pid": 20, "counter": None}]
     assert inspecting(machine).copies("mlab-noo-0011", **RAM) == [{"pid": 9, "counter": None}]
-    assert inspecting(machine).digest("mlab-noo-001", **RAM, address_offset=0, size=1) == {"digest": None, "pid": None}
+    assert inspecting(machine).digest("mlab-noo-001", **RAM, address_offset=0, size=1) is None
 
 
 def test_guest_that_is_not_there(machine: Path) -> None:
     assert inspecting(machine).copies("mlab-noo-002", **RAM) == []
-    assert inspecting(machine).digest("mlab-noo-002", **RAM, address_offset=0, size=1) == {"digest": None, "pid": None}
+    assert inspecting(machine).digest("mlab-noo-002", **RAM, address_offset=0, size=1) is None
 
 
 LEFT = [
@@ -184,13 +184,6 @@ def test_leftovers_of_one_domain(machine: Path) -> None:
     )
 
 
-def test_leftovers_of_a_prefix(machine: Path) -> None:
-    lay(machine, "run/libvirt/qemu/mlab-noo-0011.xml", "run/libvirt/qemu/other.xml", "run/libvirt/qemu/xmlab-noo-001.xml")
-    assert inspecting(machine).leftovers(prefix="mlab-") == [
-        "process 9 mlab-noo-0011", "process 20 mlab-noo-001", f"file {machine}/run/libvirt/qemu/mlab-noo-0011.xml",
-    ]
-
-
 def test_leftovers_of_a_name_that_libvirt_shortened(machine: Path) -> None:
     name = "mlab-a-long-name-noo-001"
     lay(machine, f"var/lib/libvirt/qemu/domain-7-{name[:20]}/monitor.sock", f"run/libvirt/qemu/channel/7-{name[:20]}/agent")
@@ -202,7 +195,7 @@ def test_leftovers_of_a_name_that_libvirt_shortened(machine: Path) -> None:
 
 def test_no_leftovers_on_a_machine_without_libvirt(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
-    assert inspecting(tmp_path).leftovers(prefix="mlab-") == []
+    assert inspecting(tmp_path).leftovers("mlab-noo-001") == []
 
 
 # --- a process that has guest memory
@@ -240,23 +233,23 @@ def test_guest_memory_is_found_wherever_it_is_in_its_mapping(start: Callable[...
     time.sleep(0.05)
     (later,) = looking.copies(name, **RAM)
     assert 0 <= first["counter"] < later["counter"] < 1000
-    assert looking.digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB) == {"digest": DIGEST, "pid": child.pid}
+    assert looking.digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB) == DIGEST
 
 
 def test_digest_may_be_of_any_size_but_not_beyond_the_memory(start: Callable[..., GuestProcess]) -> None:
     name = name_of("digest")
-    child = start(name)
+    start(name)
     part = QemuInspector().digest(name, **RAM, address_offset=5 * MIB - 1, size=MIB + 2)
-    assert part["digest"] == hashlib.sha1(b"\4" + b"\5" * MIB + b"\6").hexdigest()
+    assert part == hashlib.sha1(b"\4" + b"\5" * MIB + b"\6").hexdigest()
     beyond = QemuInspector().digest(name, **RAM, address_offset=4 * MIB, size=2**46)
-    assert beyond == {"digest": None, "pid": child.pid}
+    assert beyond is None
 
 
 def test_guest_that_has_not_begun_is_not_ready(start: Callable[..., GuestProcess]) -> None:
     name = name_of("unready")
     child = start(name, ready=False)
     assert QemuInspector().copies(name, **RAM) == [{"pid": child.pid, "counter": None}]
-    assert QemuInspector().digest(name, **RAM, address_offset=0, size=1) == {"digest": None, "pid": None}
+    assert QemuInspector().digest(name, **RAM, address_offset=0, size=1) is None
 
 
 def test_remembered_address_is_not_believed(start: Callable[..., GuestProcess]) -> None:
@@ -286,7 +279,7 @@ def test_both_processes_of_a_domain_are_shown(start: Callable[..., GuestProcess]
 def test_of_two_processes_the_ready_one_is_read(start: Callable[..., GuestProcess]) -> None:
     name = name_of("target")
     waiting, ready = start(name, ready=False), start(name)
-    assert QemuInspector().digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB)["pid"] == ready.pid
+    assert QemuInspector().digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB) == DIGEST
     ready.end()
     assert QemuInspector().copies(name, **RAM) == [{"pid": waiting.pid, "counter": None}]
 
@@ -312,7 +305,6 @@ def test_requests_are_answered(start: Callable[..., GuestProcess], python: str) 
     requests: list[dict[str, Any]] = [
         {"call": "digest", "name": name, **RAM, "address_offset": 4 * MIB, "size": 8 * MIB},
         {"call": "copies", "name": name, **RAM},
-        {"call": "leftovers", "prefix": name},
         {"call": "leftovers", "name": name},
         {"call": "copies"},
         {"call": "copies", "name": "absent", **RAM},
@@ -320,14 +312,14 @@ def test_requests_are_answered(start: Callable[..., GuestProcess], python: str) 
     given = f"{len(SOURCE)}\n{SOURCE}" + "".join(json.dumps({"limit": 10, **request}) + "\n" for request in requests)
     done = subprocess.run([python, "-c", BOOTSTRAP], input=given.encode("ascii"), capture_output=True, check=True, timeout=20)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [each["ok"] for each in answers] == [True] * 4 + [False, True]
-    digest, copies, left, left_of_one = (each["result"] for each in answers[:4])
-    assert digest == {"digest": DIGEST, "pid": child.pid}
-    assert [copy["pid"] for copy in copies] == [child.pid] and copies[0]["counter"] >= 0 and answers[5]["result"] == []
-    assert left == left_of_one == [f"process {child.pid} {name}"]
-    assert set(answers[4]) == {"ok", "error", "seconds"}
-    assert set(answers[4]["error"]) == {"code", "domain", "message"}
-    assert answers[4]["error"]["message"].startswith("TypeError: ")
+    assert [each["ok"] for each in answers] == [True] * 3 + [False, True]
+    digest, copies, left = (each["result"] for each in answers[:3])
+    assert digest == DIGEST
+    assert [copy["pid"] for copy in copies] == [child.pid] and copies[0]["counter"] >= 0 and answers[4]["result"] == []
+    assert left == [f"process {child.pid} {name}"]
+    assert set(answers[3]) == {"ok", "error", "seconds"}
+    assert set(answers[3]["error"]) == {"code", "domain", "message"}
+    assert answers[3]["error"]["message"].startswith("TypeError: ")
     assert done.stderr == b""
 
 

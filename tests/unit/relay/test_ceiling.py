@@ -29,7 +29,7 @@ def refusal(text: str, procedure: int, program: int = REMOTE, kind: int = REPLY)
 
 
 def test_unknown_version_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(LabError, match=r"^ceiling '0\.9\.0' is not known; the tap can present a daemon as 0\.9\.1$"):
+    with pytest.raises(LabError, match=r"^ceiling '0\.9\.0' is not known; the relay can present a daemon as 0\.9\.1$"):
         ceiling("0.9.0")
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from fake_machines import FakeTap, FakeWitness, make_cell
+from fake_machines import FakeRelays, FakeWitness, make_cell
 from fake_rpc import domain_payload
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.domains import Domains
@@ -59,7 +59,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Eight cases, one after another, without tap and witness."""
+    """Eight cases, one after another, without relay and witness."""
     folder = tmp_path_factory.mktemp("lab")
     return Settings(
         run="r", combination="onn", pair={"name": "p", "old": "first", "new": "trixie", "boundary": "1.0.0"}, expected=EXPECTED,
@@ -248,7 +248,7 @@ def test_run_with_another_ledger_or_other_checks_does_not_go_on(
     assert (finished.folder / "journal-a.jsonl").read_bytes() == complete
 
 
-# Tap and witness
+# Relays and witness
 
 
 @pytest.fixture
@@ -265,15 +265,15 @@ def witnesses(monkeypatch: pytest.MonkeyPatch) -> list[FakeWitness]:
 
 
 @pytest.fixture
-def taps(monkeypatch: pytest.MonkeyPatch) -> list[FakeTap]:
-    """The taps that runs make: the fake libvirt speaks no RPC."""
-    monkeypatch.setattr("migration_lab.runner.relayed.Relays", FakeTap)
-    monkeypatch.setattr(FakeTap, "made", [])
-    return FakeTap.made
+def made(monkeypatch: pytest.MonkeyPatch) -> list[FakeRelays]:
+    """The relays that runs make: the fake libvirt speaks no RPC."""
+    monkeypatch.setattr("migration_lab.runner.relayed.Relays", FakeRelays)
+    monkeypatch.setattr(FakeRelays, "made", [])
+    return FakeRelays.made
 
 
 def test_run_with_tap_and_witness_has_their_checks(
-    settings: Settings, taps: list[FakeTap], witnesses: list[FakeWitness]
+    settings: Settings, made: list[FakeRelays], witnesses: list[FakeWitness]
 ) -> None:
     result = run_combination(replace(settings, relay=True, guest_checks=True, workers=2))
     assert result["counts"] == {"pass": 8}
@@ -284,29 +284,29 @@ def test_run_with_tap_and_witness_has_their_checks(
             "protocol", "guest-continuity", "guest-memory", "single-copy", "target-config", "no-leftovers",
         ]
         assert line.protocol == "v3" and len(line.steps) == 5
-        assert line.migration and line.migration["uri"] == "fake://tapped-target/"
-    (tap,), (witness,) = taps, witnesses
-    assert tap.stopped == 1 and witness.asked[-1] == ("close",)
-    assert sorted(tap.taken) == [f"mlab-onn-{number:03d}" for number in range(33, 65, 4)]
+        assert line.migration and line.migration["uri"] == "fake://relayed-target/"
+    (relays,), (witness,) = made, witnesses
+    assert relays.stopped == 1 and witness.asked[-1] == ("close",)
+    assert sorted(relays.taken) == [f"mlab-onn-{number:03d}" for number in range(33, 65, 4)]
 
 
-def test_other_protocol_than_that_of_the_versions_fails(settings: Settings, taps: list[FakeTap]) -> None:
+def test_other_protocol_than_that_of_the_versions_fails(settings: Settings, made: list[FakeRelays]) -> None:
     """With a client of 0.9.2 and newer daemons every method must use v3; what ran here is called by v2's names."""
-    tapped = replace(settings, relay=True, cases=chosen("p2p/transient-running/none"))
+    relayed = replace(settings, relay=True, cases=chosen("p2p/transient-running/none"))
 
-    class OldTap(FakeTap):
+    class OldRelays(FakeRelays):
         def take(self, domain: str) -> list[Step]:
             self.procedures = ["prepare2", "perform", "finish2"]
             return super().take(domain)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("migration_lab.runner.relayed.Relays", OldTap)
-        (failed,) = run_combination(tapped)["not_passed"]
+        patch.setattr("migration_lab.runner.relayed.Relays", OldRelays)
+        (failed,) = run_combination(relayed)["not_passed"]
     assert failed["reason"] == "protocol: expected v3, got v2"
 
 
 def test_relay_and_witness_end_when_the_run_breaks_off(
-    settings: Settings, taps: list[FakeTap], witnesses: list[FakeWitness], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, made: list[FakeRelays], witnesses: list[FakeWitness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(cell: Any, domains: Any, names: list[str]) -> None:
         raise LabError(f"left-over domains could not be removed: {names}")
@@ -315,14 +315,14 @@ def test_relay_and_witness_end_when_the_run_breaks_off(
     monkeypatch.setattr("migration_lab.runner.combination.remove_leftovers", refuse)
     with pytest.raises(LabError, match="could not be removed"):
         run_combination(replace(settings, relay=True, guest_checks=True, clean=True))
-    assert taps[0].stopped == 1 and witnesses[0].asked == [("close",)]
+    assert made[0].stopped == 1 and witnesses[0].asked == [("close",)]
 
 
-def test_run_without_them_makes_neither(settings: Settings, taps: list[FakeTap], witnesses: list[FakeWitness]) -> None:
+def test_run_without_them_makes_neither(settings: Settings, made: list[FakeRelays], witnesses: list[FakeWitness]) -> None:
     result = run_combination(replace(settings, cases=chosen("p2p/transient-running/none")))
     (line,) = read_journal(Path(result["journal"])).attempts
     assert [check.name for check in line.further] == ["target-config", "no-leftovers"] and line.steps == ()
-    assert not taps and not witnesses
+    assert not made and not witnesses
 
 
 def addressed(settings: Settings, ceilings: str = "", ports: tuple[int, int] | None = None) -> Settings:
@@ -338,35 +338,35 @@ def addressed(settings: Settings, ceilings: str = "", ports: tuple[int, int] | N
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
-def test_path_shows_what_its_older_end_knows(settings: Settings, taps: list[FakeTap], combination: str) -> None:
+def test_path_shows_what_its_older_end_knows(settings: Settings, made: list[FakeRelays], combination: str) -> None:
     old = [role for role, age in classes(combination).items() if age == "old"]
     cell, _ = through_relays(replace(addressed(settings, " ".join(old)), combination=combination))
-    links = {link.name: link for link in taps[0].given[0]}
+    links = {link.name: link for link in made[0].given[0]}
     assert list(links) == ["client-source", "client-target", "source-target"]
     for name, link in links.items():
         shown = link.ceiling and link.ceiling.version
         assert shown == ("0.9.1" if set(name.split("-")) & set(old) else None), name
         assert (link.host, link.port) == ("127.0.0.1", 16509)
-    assert taps[0].fields["listen"] == "127.0.0.1" and taps[0].fields["namespace"] is None
-    names = re.compile(taps[0].fields["names"])
+    assert made[0].fields["listen"] == "127.0.0.1" and made[0].fields["namespace"] is None
+    names = re.compile(made[0].fields["names"])
     assert names.fullmatch(f"mlab-{combination}-096") and not names.fullmatch("mlab-xyz-096")
-    assert cell.uri("source-target") == "qemu+tcp://tapped-target/system"
+    assert cell.uri("source-target") == "qemu+tcp://relayed-target/system"
 
 
 @pytest.mark.parametrize("number", [1, 96, 999, 1000, 22816])
 @pytest.mark.parametrize("attempt", [1, 2, 12])
 def test_tap_finds_the_domain_of_every_case_and_attempt(
-    settings: Settings, taps: list[FakeTap], number: int, attempt: int
+    settings: Settings, made: list[FakeRelays], number: int, attempt: int
 ) -> None:
     through_relays(addressed(settings))
     name = Domains(settings.prefix, settings.run, settings.combination).name(number, attempt)
-    assert DomainNames(taps[0].fields["names"]).find(domain_payload(name)) == name
+    assert DomainNames(made[0].fields["names"]).find(domain_payload(name)) == name
 
 
 def test_paths_go_through_a_real_tap(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as source, socket.create_server(("127.0.0.1", 0)) as target:
         daemons = {"source": source, "target": target}
-        cell, tap = through_relays(addressed(settings, ports=(source.getsockname()[1], target.getsockname()[1])))
+        cell, relays = through_relays(addressed(settings, ports=(source.getsockname()[1], target.getsockname()[1])))
         try:
             for path in ("client-source", "client-target", "source-target"):
                 uri = urlsplit(cell.uri(path))
@@ -376,7 +376,7 @@ def test_paths_go_through_a_real_tap(settings: Settings) -> None:
                     daemon, _ = daemons[path.partition("-")[2]].accept()
                     daemon.close()
         finally:
-            tap.stop()
+            relays.stop()
     with pytest.raises(OSError):
         socket.create_connection((uri.hostname, uri.port), 5)
 

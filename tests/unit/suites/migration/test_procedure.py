@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fake_machines import FakeTap, FakeWitness, children, make_cell, make_machine
+from fake_machines import FakeRelays, FakeWitness, children, make_cell, make_machine
 from migration_lab.cell.agent_process import AgentDied, AgentProcess
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.client import ClientAgent
@@ -51,7 +51,7 @@ def connection(cell: Cell) -> Iterator[ClientAgent]:
 
 
 def runner(
-    cell: Cell, kernel: str = GUEST.kernel, run: str = "r", witness: FakeWitness | None = None, relays: FakeTap | None = None
+    cell: Cell, kernel: str = GUEST.kernel, run: str = "r", witness: FakeWitness | None = None, relays: FakeRelays | None = None
 ) -> Migration:
     return Migration(Bench(cell, Domains("mlab-", run, "noo", witness), replace(GUEST, kernel=kernel), 30, witness, relays))
 
@@ -355,7 +355,7 @@ def test_leftovers_that_libvirt_does_not_know_of_are_told(cell: Cell, connection
     assert verdict(attempt) == (Verdict.FAIL, "no-leftovers: expected none, got process 7 on the source")
 
 
-# The tap
+# The relay
 
 
 @pytest.mark.parametrize(
@@ -375,18 +375,18 @@ def test_leftovers_that_libvirt_does_not_know_of_are_told(cell: Cell, connection
 def test_protocol_is_what_the_target_was_asked_to_prepare(
     cell: Cell, connection: ClientAgent, procedures: list[str], protocol: str
 ) -> None:
-    tap = FakeTap()
-    tap.procedures = procedures
-    attempt = runner(cell, relays=tap).run(TUNNELLED, connection)
-    assert tap.taken == [NAME] and [step.procedure for step in attempt.steps] == procedures
+    relays = FakeRelays()
+    relays.procedures = procedures
+    attempt = runner(cell, relays=relays).run(TUNNELLED, connection)
+    assert relays.taken == [NAME] and [step.procedure for step in attempt.steps] == procedures
     assert attempt.seen.protocol == protocol
 
 
 def test_every_prepare_procedure_has_a_protocol(cell: Cell, connection: ClientAgent) -> None:
-    tap = FakeTap()
+    relays = FakeRelays()
     for procedure in MIGRATION.values():
-        tap.procedures = [procedure]
-        attempt = runner(cell, relays=tap).run(TUNNELLED, connection)
+        relays.procedures = [procedure]
+        attempt = runner(cell, relays=relays).run(TUNNELLED, connection)
         assert bool(attempt.seen.protocol) == procedure.startswith("prepare"), procedure
 
 
@@ -413,15 +413,15 @@ def test_path_through_the_tap_keeps_all_but_the_address(cell: Cell, path: str, u
 
 
 def test_agents_and_source_go_through_the_tap(cell: Cell) -> None:
-    tap = FakeTap()
-    cell = replace(cell, relayed=tap.start())
+    relays = FakeRelays()
+    cell = replace(cell, relayed=relays.start())
     connection = ClientAgent(cell)
-    attempt = runner(cell, relays=tap).run(TUNNELLED, connection)
+    attempt = runner(cell, relays=relays).run(TUNNELLED, connection)
     for side in ("source", "target"):
-        assert connection.agent().call("open", 5, connection="x", uri=cell.uri(f"client-{side}"))["hostname"] == f"tapped-{side}"
+        assert connection.agent().call("open", 5, connection="x", uri=cell.uri(f"client-{side}"))["hostname"] == f"relayed-{side}"
     connection.drop()
     assert verdict(attempt)[0] is Verdict.PASS and attempt.migration
-    assert attempt.migration["uri"] == "fake://tapped-target/"
+    assert attempt.migration["uri"] == "fake://relayed-target/"
 
 
 # A daemon's death in a case that runs alone

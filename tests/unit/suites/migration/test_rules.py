@@ -49,7 +49,7 @@ def expected_deviations(profile: str) -> set[str]:
 
 
 def whole(case: Case, protocol: str) -> Observation:
-    """What is seen of a case that goes as documented, of the guest itself and by the tap as well."""
+    """What is seen of a case that goes as documented, of the guest itself and by the relay as well."""
     seen = as_expected(case)
     expected = expect(case)
     running = expected.target_state is State.RUNNING
@@ -131,10 +131,10 @@ def test_protocol_is_judged_only_through_the_tap() -> None:
     case = BY_ID["normal/persistent-running/none"]
     here = rules("nnn", "0.9.1", "0.9.2")
     assert here.judge(case, whole(case, "v2")).reason == "protocol: expected v3, got v2"
-    untapped = MigrationRules(here.libvirt, here.qemu, here.shown, False, here.ledger)
+    unrelayed = MigrationRules(here.libvirt, here.qemu, here.shown, False, here.ledger)
     seen = whole(case, "v3")
     seen.protocol = None
-    assert untapped.judge(case, seen).verdict is Verdict.PASS
+    assert unrelayed.judge(case, seen).verdict is Verdict.PASS
 
 
 # Crashes
