@@ -7,7 +7,6 @@ DOCUMENTATION = r"""
 name: migration_live
 type: aggregate
 short_description: The progress of a migration run
-version_added: "1.0"
 author: The libvirt migration compatibility lab
 description:
   - From the first combination of a run to the last, shows how far the run is, from its journals.

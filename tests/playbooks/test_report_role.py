@@ -16,7 +16,7 @@ import pytest
 from synthetic_run import CASES, ROOT, SyntheticRun, wrong_state
 
 PLAYBOOK = """\
-- name: The role on its own
+- name: Run the role on its own
   hosts: localhost
   connection: local
   gather_facts: false
@@ -27,7 +27,7 @@ PLAYBOOK = """\
       vars:
         report_results: "{{ folder }}"
   post_tasks:
-    - name: The module's result is kept
+    - name: Keep the module's result
       ansible.builtin.copy:
         content: "{{ report_result | to_json }}"
         dest: "{{ kept }}"
