@@ -25,8 +25,7 @@ def record(
     :param verdicts: of cases; every one that is no pass has a reason.
     """
     verdicts = {"a": "pass", "b": "pass"} if verdicts is None else verdicts
-    words = [*(verdict.value for verdict in Verdict), "not obtained"]
-    counts = {word.replace(" ", "_"): list(verdicts.values()).count(word) for word in words}
+    counts = {verdict.key: list(verdicts.values()).count(verdict.value) for verdict in Verdict}
     cases = {case: (verdict, "" if verdict == "pass" else f"why {case} is {verdict}") for case, verdict in verdicts.items()}
     green = not set(verdicts.values()) - {"pass", "known", "skip"}
     return RunRecord(

@@ -9,7 +9,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from typing import Any, Iterable, Iterator, Optional, Sequence
 
-from ..model.verdict import Outcome
+from ..model.verdict import Verdict
 from .entry import CombinationRecord, RunRecord
 
 
@@ -92,8 +92,8 @@ class History:
             """SELECT name FROM runs WHERE pair = ? AND profile = ? AND guest = ? AND asked = ? AND (started, name) < (?, ?)
             AND EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict != ?)
             ORDER BY EXISTS (SELECT 1 FROM cases WHERE run = runs.id AND verdict = ?), started DESC, name DESC""",
-            (record.pair, record.profile, record.guest, record.asked, record.started, record.name, Outcome.NOT_OBTAINED.value,
-             Outcome.NOT_OBTAINED.value),
+            (record.pair, record.profile, record.guest, record.asked, record.started, record.name, Verdict.NOT_OBTAINED.value,
+             Verdict.NOT_OBTAINED.value),
         )]
 
     @contextmanager

@@ -9,7 +9,7 @@ from typing import Iterator, Sequence
 from ..model.case import ROLES
 from ..model.combination import check_combinations
 from ..model.errors import LabError
-from ..model.verdict import Outcome, Verdict
+from ..model.verdict import Verdict
 from ..results.wording import count
 from .entry import CombinationRecord, RunRecord
 from .history import History
@@ -67,7 +67,7 @@ def _record(history: History, run: str) -> RunRecord:
 
 def _of_combination(view: HistoryView, runs: Sequence[RunRecord], combination: str) -> tuple[list[str], list[list[str]]]:
     results = [(run, run.combinations[combination]) for run in runs]
-    numbers = [verdict.value for verdict in Verdict] + [Outcome.NOT_OBTAINED.key]
+    numbers = [verdict.key for verdict in Verdict]
     shown = [
         number for number in numbers if number == Verdict.PASS.value or any(result.counts[number] for _, result in results)
     ]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..model.verdict import Outcome
+from ..model.verdict import Verdict
 from .entry import RunRecord
 from .history import History
 
@@ -77,7 +77,7 @@ def _past(combination: str, seen: list[tuple[RunRecord, str, str]]) -> list[Past
     obtained = [
         (run, verdict, run.combinations[combination].conditions)
         for run, verdict, _ in seen
-        if verdict != Outcome.NOT_OBTAINED.value
+        if verdict != Verdict.NOT_OBTAINED.value
     ]
     changed = {
         run.name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
 from ..judging.check import FAIL, Check
-from ..model.verdict import Verdict
+from ..model.verdict import JUDGED, Verdict
 
 # Why an attempt is not final: a daemon died around it, or it failed beside others and is run again alone.
 HELD_DEATH, HELD_BESIDE = "death", "beside"
@@ -55,10 +55,13 @@ class CaseResult:
         """
         final = line["final"]
         migration = line.get("migration")
+        verdict = Verdict(line["verdict"])
+        if verdict not in JUDGED:
+            raise ValueError(f"no case is judged '{verdict.value}'")
         return cls(
             number=_typed(line.get("number", 0), int),
             case=_typed(line["case"], str),
-            verdict=Verdict(line["verdict"]),
+            verdict=verdict,
             checks=_checks(line["checks"]),
             further=_checks(line.get("further", ())),
             reason=_typed(line.get("reason", ""), str),

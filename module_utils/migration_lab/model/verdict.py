@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verdicts of cases."""
+"""What becomes of cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Verdict(str, Enum):
-    """The result of a case."""
+    """What became of a selected case."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -15,23 +15,13 @@ class Verdict(str, Enum):
     FIXED = "fixed"  # a recorded deviation did not happen
     ERROR = "error"  # the lab's fault, not libvirt's
     SKIP = "skip"
-
-
-RED_VERDICTS = (Verdict.FAIL, Verdict.FIXED, Verdict.ERROR)
-
-
-class Outcome(str, Enum):
-    """What became of a selected case: its verdict, or no result."""
-
-    PASS = Verdict.PASS.value
-    FAIL = Verdict.FAIL.value
-    KNOWN = Verdict.KNOWN.value
-    FIXED = Verdict.FIXED.value
-    ERROR = Verdict.ERROR.value
-    SKIP = Verdict.SKIP.value
-    NOT_OBTAINED = "not obtained"
+    NOT_OBTAINED = "not obtained"  # there is no result; no case is judged so
 
     @property
     def key(self) -> str:
         """Under which counts have it: ``not_obtained``."""
         return self.value.replace(" ", "_")
+
+
+JUDGED = tuple(verdict for verdict in Verdict if verdict is not Verdict.NOT_OBTAINED)
+RED_VERDICTS = (Verdict.FAIL, Verdict.FIXED, Verdict.ERROR)

@@ -18,7 +18,7 @@ from typing import Any, Mapping, Optional, Sequence
 from ..journal.files import RUN_FILE
 from ..journal.whole_file import write_whole
 from ..model.errors import LabError
-from ..model.verdict import Outcome
+from ..model.verdict import Verdict
 from ..progress.follower import RunFollower
 from ..results.comparison import ChangeKind
 from ..results.wording import count
@@ -188,7 +188,7 @@ class Night:
         if self.report is None or self.problems:
             return True
         counts = self.report["counts"]
-        return bool(counts.get("error") or counts.get(Outcome.NOT_OBTAINED.key) or self.report.get("lost"))
+        return bool(counts.get("error") or counts.get(Verdict.NOT_OBTAINED.key) or self.report.get("lost"))
 
     @property
     def changes(self) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ..model.verdict import Outcome, Verdict
+from ..model.verdict import Verdict
 from ..results.comparison import Comparison
 from ..results.run import Run
 from ..results.wording import count, one_line
@@ -39,9 +39,7 @@ def _what(run: Run) -> str:
 
 
 def _sums(run: Run) -> str:
-    numbers = [f"{run.counts[verdict.value]} {verdict.value}" for verdict in Verdict if run.counts.get(verdict.value)]
-    if run.counts.get(Outcome.NOT_OBTAINED.key):
-        numbers.append(f"{run.counts[Outcome.NOT_OBTAINED.key]} not obtained")
+    numbers = [f"{run.counts[verdict.key]} {verdict.value}" for verdict in Verdict if run.counts[verdict.key]]
     lost = sum(not combination.obtained for combination in run.combinations)
     if lost:
         numbers.append(f"{count(lost, 'combination')} not obtained")

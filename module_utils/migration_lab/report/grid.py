@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model.verdict import Outcome, Verdict
+from ..model.verdict import Verdict
 from ..results.run import CombinationResult, Run
 
 
@@ -31,44 +31,28 @@ MARKS = {
         Mark(Verdict.FIXED.value, "X", "x", "a recorded deviation did not come: red, so that the ledger stays true"),
         Mark(Verdict.ERROR.value, "E", "e", "the lab's own fault, which says nothing about libvirt: red"),
         Mark(Verdict.SKIP.value, "S", "s", "was not to be run"),
-        Mark(Outcome.NOT_OBTAINED.value, "?", "n", "there is no result: red"),
+        Mark(Verdict.NOT_OBTAINED.value, "?", "n", "there is no result: red"),
     )
 }
 
 
-@dataclass(frozen=True)
-class ScenarioCases:
-    """The cases of a scenario with one method, by their flags, in the profile's order."""
+def grid(run: Run) -> dict[str, dict[str, list[str]]]:
+    """The cases that any combination selected, by method and scenario, each in the profile's order.
 
-    name: str
-    cases: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class MethodCases:
-    """The scenarios of a method, in the profile's order."""
-
-    name: str
-    scenarios: tuple[ScenarioCases, ...]
-
-
-def grid(run: Run) -> list[MethodCases]:
-    """The cases that any combination selected, grouped; empty when neither run.json nor a journal has them."""
+    Empty when neither run.json nor a journal has them.
+    """
     lists = sorted((combination.selected for combination in run.combinations), key=len, reverse=True)
     found: dict[str, dict[str, list[str]]] = {}
     for case in dict.fromkeys(case for selected in lists for case in selected):
         method, scenario, *_ = run.axes[case]
         found.setdefault(method, {}).setdefault(scenario, []).append(case)
-    return [
-        MethodCases(method, tuple(ScenarioCases(name, tuple(cases)) for name, cases in scenarios.items()))
-        for method, scenarios in found.items()
-    ]
+    return found
 
 
 def mark_of(combination: CombinationResult, case: str) -> Mark:
     """The mark of a case's result; that of ``not obtained`` where there is none."""
     line = combination.results.get(case)
-    return MARKS[line.verdict.value if line else Outcome.NOT_OBTAINED.value]
+    return MARKS[line.verdict.value if line else Verdict.NOT_OBTAINED.value]
 
 
 def address(combination: str, case: str) -> str:

@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from ..journal.case_result import CaseResult
 from ..journal.files import journal_path
 from ..judging.check import NOT_RUN
-from ..model.verdict import Outcome, Verdict
+from ..model.verdict import Verdict
 from ..results.failure import Kind
 from ..results.run import CombinationResult, Run
 from ..results.wording import check_text, combination_text, migration_text, one_line, timestamp
@@ -70,7 +70,7 @@ def _test_case(run: Run, case: str, combination: CombinationResult) -> TestCase:
     line = combination.results.get(case)
     test = TestCase(case, f"{combination.name}.{method}.{scenario}", round(line.seconds, 3) if line else 0.0)
     if line is None:
-        test.result = [_element(Error, Outcome.NOT_OBTAINED.value, combination.reason, [combination.reason])]
+        test.result = [_element(Error, Verdict.NOT_OBTAINED.value, combination.reason, [combination.reason])]
         return test
     element = _ELEMENTS.get(line.verdict)
     if element:
@@ -87,7 +87,7 @@ def _beside_cases(combination: CombinationResult) -> list[TestCase]:
         if lost or failure.kind is Kind.DAEMON_DEATH:
             test = TestCase(f"{len(tests) + 1}: {failure.title}", f"{combination.name}.run", 0.0)
             where = [f"log: {log.partition('/')[2]}" for log in failure.logs]
-            element, kind = (Error, Outcome.NOT_OBTAINED.value) if lost else (Failure, failure.kind.value)
+            element, kind = (Error, Verdict.NOT_OBTAINED.value) if lost else (Failure, failure.kind.value)
             test.result = [_element(element, kind, failure.reason, [*failure.lines, *where])]
             tests.append(test)
     return tests

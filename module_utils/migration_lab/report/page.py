@@ -12,7 +12,7 @@ import jinja2
 from ..history.view import HistoryView
 from ..journal.files import RUN_FILE
 from ..model.errors import LabError
-from ..model.verdict import Outcome
+from ..model.verdict import Verdict
 from ..results.comparison import Comparison
 from ..results.machine_versions import machine_versions
 from ..results.run import Run
@@ -47,7 +47,8 @@ def page_text(
     try:
         return environment.get_template(MAIN).render(
             run=run, comparison=comparison, history=history, grid=grid(run), cases=case_views(run), marks=MARKS,
-            counts=_by_word(run.counts), versions=machine_versions(run), deviations=seen_deviations(run),
+            counts={verdict.value: run.counts[verdict.key] for verdict in Verdict}, versions=machine_versions(run),
+            deviations=seen_deviations(run),
             titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=_duration(run),
             changed=changed, flaky=history.flaky if history else (),
         )
@@ -67,14 +68,10 @@ def most_serious(counts: Mapping[str, int]) -> Mark:
 
     :param counts: cases by verdict, as ``CombinationResult.counts`` has them.
     """
-    by_word = _by_word(counts)
-    order = ("fail", "fixed", "error", Outcome.NOT_OBTAINED.value, "known", "skip", "pass")
-    return MARKS[next((word for word in order if by_word.get(word)), Outcome.NOT_OBTAINED.value)]
-
-
-def _by_word(counts: Mapping[str, int]) -> dict[str, int]:
-    """Counts by the words of ``MARKS``."""
-    return {outcome.value: counts.get(outcome.key, 0) for outcome in Outcome}
+    order = (
+        Verdict.FAIL, Verdict.FIXED, Verdict.ERROR, Verdict.NOT_OBTAINED, Verdict.KNOWN, Verdict.SKIP, Verdict.PASS,
+    )
+    return MARKS[next((verdict for verdict in order if counts.get(verdict.key)), Verdict.NOT_OBTAINED).value]
 
 
 def _duration(run: Run) -> str:

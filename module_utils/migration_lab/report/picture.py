@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 
 from ..model.case import ROLES
 from ..model.combination import classes
+from ..model.verdict import Verdict
 from ..results.run import CombinationResult, Run
 from ..results.wording import one_line
-from .grid import MARKS, Mark, MethodCases, grid, mark_of
+from .grid import MARKS, grid, mark_of
 
 # Colours of a result's cell and letter, by the mark's code. On white, whatever the picture is shown on.
 _COLOURS = {
@@ -25,6 +26,7 @@ _MARGIN, _LEFT, _TOP = 16, 56, 132
 _SCENARIO_GAP, _METHOD_GAP = 3, 16
 _LEAST_WIDTH = 640
 
+Methods = dict[str, dict[str, list[str]]]  # cases by method and scenario
 Place = tuple[str, float]  # a case and where its column begins
 
 
@@ -69,23 +71,19 @@ def _description(run: Run) -> str:
     for combination in run.combinations:
         ages = classes(combination.name)
         roles = ", ".join(f"{ages[role]} {role}" for role in ROLES)
-        found = ", ".join(f"{number} {mark.word}" for mark, number in _counts(combination).items() if number)
+        counts = combination.counts
+        found = ", ".join(f"{counts[verdict.key]} {verdict.value}" for verdict in Verdict if counts[verdict.key])
         rows.append(f"{combination.name} ({roles}): {found or 'not obtained'}")
     return f"{run.summary}. Cases by combination: {'; '.join(rows)}."
 
 
-def _counts(combination: CombinationResult) -> dict[Mark, int]:
-    marks = [mark_of(combination, case) for case in combination.selected]
-    return {mark: marks.count(mark) for mark in MARKS.values()}
-
-
-def _columns(methods: list[MethodCases]) -> tuple[list[Place], int]:
+def _columns(methods: Methods) -> tuple[list[Place], int]:
     """Where each case's column begins, and the picture's width."""
     places: list[Place] = []
     x: float = _LEFT
-    for method in methods:
-        for scenario in method.scenarios:
-            for case in scenario.cases:
+    for scenarios in methods.values():
+        for cases in scenarios.values():
+            for case in cases:
                 places.append((case, x))
                 x += _CELL
             x += _SCENARIO_GAP
@@ -93,14 +91,15 @@ def _columns(methods: list[MethodCases]) -> tuple[list[Place], int]:
     return places, max(_LEAST_WIDTH, int(x) - _METHOD_GAP + _MARGIN)
 
 
-def _heads(svg: ElementTree.Element, methods: list[MethodCases], begins: dict[str, float]) -> None:
+def _heads(svg: ElementTree.Element, methods: Methods, begins: dict[str, float]) -> None:
     """Methods and scenarios above their columns; a scenario's words stand one below the other."""
-    for method in methods:
-        _text(svg, begins[method.scenarios[0].cases[0]], 88, method.name, size=13, weight="bold")
-        for scenario in method.scenarios:
-            words = scenario.name.split("-")
+    for method, scenarios in methods.items():
+        first, *_ = scenarios.values()
+        _text(svg, begins[first[0]], 88, method, size=13, weight="bold")
+        for scenario, cases in scenarios.items():
+            words = scenario.split("-")
             for line, word in enumerate(words):
-                _text(svg, begins[scenario.cases[0]], _TOP - 5 - 10 * (len(words) - 1 - line), word, size=9, fill=_QUIET)
+                _text(svg, begins[cases[0]], _TOP - 5 - 10 * (len(words) - 1 - line), word, size=9, fill=_QUIET)
 
 
 def _row(svg: ElementTree.Element, combination: CombinationResult, places: list[Place], y: float) -> None:
@@ -118,9 +117,8 @@ def _row(svg: ElementTree.Element, combination: CombinationResult, places: list[
 
 def _legend(svg: ElementTree.Element, run: Run, y: float) -> None:
     x: float = _MARGIN
-    totals = [_counts(combination) for combination in run.combinations]
-    for mark in MARKS.values():
-        number = sum(counted[mark] for counted in totals)
+    for verdict in Verdict:
+        mark, number = MARKS[verdict.value], run.counts[verdict.key]
         if number:
             paper, ink = _COLOURS[mark.code]
             ElementTree.SubElement(svg, "rect", {"x": f"{x:g}", "y": f"{y - 12:g}", "width": "16", "height": "16", "fill": paper})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
 from ..model.case import ROLES
-from ..model.verdict import Verdict
+from ..model.verdict import JUDGED, Verdict
 from ..results.comparison import ChangeKind, Comparison
 from ..results.failure import Failure, Kind
 from ..results.run import CombinationResult, Run
@@ -57,7 +57,7 @@ def terminal_text(
 
 
 def _table(run: Run) -> Iterator[str]:
-    verdicts = [verdict for verdict in Verdict if verdict in _ALWAYS or run.counts[verdict.value]]
+    verdicts = [verdict for verdict in JUDGED if verdict in _ALWAYS or run.counts[verdict.value]]
     header = ["combination", *ROLES, "cases", "checks", *(verdict.value for verdict in verdicts), "seconds"]
     rows = [header, *(_row(combination, verdicts) for combination in run.combinations)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]

@@ -12,12 +12,12 @@ from typing import Any, Iterator, Optional
 
 from ..model.case import ROLES
 from ..model.combination import COMBINATIONS, classes
-from ..model.verdict import RED_VERDICTS, Outcome, Verdict
+from ..model.verdict import RED_VERDICTS, Verdict
 from .run import CombinationResult, Run
 from .wording import count, one_line
 
 _RED = {verdict.value for verdict in RED_VERDICTS}
-_FAILING = {*_RED, Outcome.NOT_OBTAINED.value}
+_FAILING = {*_RED, Verdict.NOT_OBTAINED.value}
 _PASSING = {Verdict.PASS.value, Verdict.KNOWN.value}
 
 # Numbers (counters, ports, processes, a domain's number and attempt) and UUIDs are other ones in each run.
@@ -171,7 +171,7 @@ def case_state(combination: CombinationResult, case: str) -> tuple[str, str]:
     """A selected case's verdict, or ``not obtained``, and the reason in words, empty for a pass."""
     line = combination.results.get(case)
     if line is None:
-        return Outcome.NOT_OBTAINED.value, combination.reason
+        return Verdict.NOT_OBTAINED.value, combination.reason
     if line.verdict is Verdict.PASS:
         return Verdict.PASS.value, ""
     # The rule for an error is always the same; its reason is what happened to the lab.
@@ -201,7 +201,7 @@ def _state(combination: CombinationResult, case: str) -> _State:
 
 def _whole(combination: CombinationResult) -> _State:
     if combination.record is None:
-        return _State(Outcome.NOT_OBTAINED.value, combination.reason, _invariant(combination.reason))
+        return _State(Verdict.NOT_OBTAINED.value, combination.reason, _invariant(combination.reason))
     deaths = "; ".join(one_line(death.detail) for death in combination.record.unexplained_deaths)
     return _State(Verdict.FAIL.value, deaths, _invariant(deaths)) if deaths else _NOTHING_TO_SAY
 
@@ -217,7 +217,7 @@ def _kind(before: _State, after: _State) -> Optional[ChangeKind]:
         return None
     if after.verdict in _FAILING:
         # That something was not obtained does not say that it failed before.
-        failed = _FAILING if after.verdict == Outcome.NOT_OBTAINED.value else _RED
+        failed = _FAILING if after.verdict == Verdict.NOT_OBTAINED.value else _RED
         return ChangeKind.CHANGED_REASON if before.verdict in failed else ChangeKind.NEWLY_FAILING
     if after.verdict in _PASSING and before.verdict in _FAILING:
         return ChangeKind.NEWLY_PASSING

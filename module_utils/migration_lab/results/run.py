@@ -16,7 +16,7 @@ from ..journal.run_file import read_object, read_run_file
 from ..judging.check import FAIL, PASS
 from ..model.combination import COMBINATIONS, check_combinations, classes
 from ..model.errors import LabError
-from ..model.verdict import RED_VERDICTS, Outcome, Verdict
+from ..model.verdict import RED_VERDICTS, Verdict
 from ..suites.migration.checks import CANONICAL_CHECKS
 from .failure import Failure, Kind
 from .wording import count, emulated_text, one_line, timestamp, untried_text
@@ -71,7 +71,8 @@ class CombinationResult:
     def counts(self) -> dict[str, int]:
         """Selected cases by verdict, and those without a final result; the sum is the number of selected cases."""
         found = Counter(line.verdict for line in self.results.values())
-        return {**{verdict.value: found[verdict] for verdict in Verdict}, Outcome.NOT_OBTAINED.key: len(self.missing)}
+        found[Verdict.NOT_OBTAINED] = len(self.missing)
+        return {verdict.key: found[verdict] for verdict in Verdict}
 
     @property
     def checks_total(self) -> int:
@@ -210,17 +211,18 @@ class Run:
         done = sum(len(combination.results) for combination in self.combinations)
         total = sum(combination.checks_total for combination in self.combinations)
         judged = sum(combination.checks_judged for combination in self.combinations)
+        counts = self.counts
         combinations = count(asked, "combination")
         if obtained < asked:
             combinations = f"{obtained} of {combinations}"
         sums = f"{combinations}, {done} of {count(selected, 'case')}, {judged} of {count(total, 'check')}"
-        if self.counts[Verdict.KNOWN.value]:
-            sums += f", {self.counts[Verdict.KNOWN.value]} known"
+        if counts[Verdict.KNOWN.value]:
+            sums += f", {counts[Verdict.KNOWN.value]} known"
         if self.green:
             return f"green: {sums}"
-        red = [f"{self.counts[verdict.value]} {verdict.value}" for verdict in RED_VERDICTS if self.counts[verdict.value]]
-        if self.counts[Outcome.NOT_OBTAINED.key]:
-            red.append(f"{count(self.counts[Outcome.NOT_OBTAINED.key], 'case')} not obtained")
+        red = [f"{counts[verdict.value]} {verdict.value}" for verdict in RED_VERDICTS if counts[verdict.value]]
+        if counts[Verdict.NOT_OBTAINED.key]:
+            red.append(f"{count(counts[Verdict.NOT_OBTAINED.key], 'case')} not obtained")
         deaths = sum(failure.kind is Kind.DAEMON_DEATH for failure in self.failures)
         if deaths:
             red.append(f"{count(deaths, 'daemon death')} unexplained")

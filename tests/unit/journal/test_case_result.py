@@ -67,7 +67,7 @@ def test_line_that_lacks_a_field_is_refused_by_number(tmp_path: Path, field: str
     [
         {"verdict": "weather"}, {"verdict": None}, {"case": 7}, {"final": "yes"}, {"checks": [{"name": "one"}]}, {"checks": 5},
         {"migration": "x"}, {"logs": [1]}, {"steps": ["x"]}, {"seconds": "long"}, {"time": None}, {"reason": ["x"]},
-        {"further": [{"name": "a", "result": "pass", "expected": "b", "got": 3}]},
+        {"verdict": "not obtained"}, {"further": [{"name": "a", "result": "pass", "expected": "b", "got": 3}]},
     ],
 )
 def test_line_with_a_wrong_value_is_refused_by_number(tmp_path: Path, change: dict[str, Any]) -> None:

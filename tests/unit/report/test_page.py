@@ -328,9 +328,9 @@ def test_grid_is_in_the_profiles_order_though_a_combination_ran_fewer_cases(tmp_
     lab = SyntheticRun(tmp_path / "run", ["ooo", "noo"])
     lab.start("ooo", selected=[case.id for case in CASES[50:60]]).close()
     lab.start("noo").close()
-    methods = grid(read_run(lab.folder))
-    assert [case for method in methods for scenario in method.scenarios for case in scenario.cases] == [case.id for case in CASES]
-    assert [len(method.scenarios) for method in methods] == [8, 8, 8]
+    methods = grid(read_run(lab.folder)).values()
+    assert [case for scenarios in methods for cases in scenarios.values() for case in cases] == [case.id for case in CASES]
+    assert [len(scenarios) for scenarios in methods] == [8, 8, 8]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (580, "9 min 40 s"), (7499, "2 h 4 min")])
