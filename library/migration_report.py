@@ -132,32 +132,16 @@ comparison:
   returned: success
   type: dict
   contains:
-    base:
-      description: The run that was compared with.
-      type: str
-    line:
-      description: The comparison in a line.
-      type: str
-    differences:
-      description: What else is not the same, such as versions, in words.
-      type: list
-      elements: str
-    newly_failing:
-      description: What fails and did not.
-      type: list
-      elements: dict
+    base: {description: The run that was compared with., type: str}
+    line: {description: The comparison in a line., type: str}
+    differences: {description: "What else is not the same, such as versions, in words.", type: list, elements: str}
+    newly_failing: {description: What fails and did not., type: list, elements: dict}
     changed_reason:
       description: What fails as before, for another reason; numbers and UUIDs in it do not count.
       type: list
       elements: dict
-    newly_passing:
-      description: What passes and failed.
-      type: list
-      elements: dict
-    other:
-      description: Other changes of a verdict, such as from V(pass) to V(known).
-      type: list
-      elements: dict
+    newly_passing: {description: What passes and failed., type: list, elements: dict}
+    other: {description: "Other changes of a verdict, such as from V(pass) to V(known).", type: list, elements: dict}
   sample:
     base: 20261122T020000Z
     line: "against 20261122T020000Z: 1 newly failing, nothing else changed"
@@ -200,48 +184,30 @@ deviations:
   type: list
   elements: dict
   contains:
-    id:
-      description: The entry's id.
-      type: str
-    known:
-      description: The number of cases that it explained, by combination.
-      type: dict
-    fixed:
-      description: The number of cases in which it was expected and did not come, by combination.
-      type: dict
+    id: {description: The entry's id., type: str}
+    known: {description: "The number of cases that it explained, by combination.", type: dict}
+    fixed: {description: "The number of cases in which it was expected and did not come, by combination.", type: dict}
   sample: [{"id": "paused-guest-arrives-running", "known": {"ooo": 32, "noo": 32}, "fixed": {}}]
 combinations:
   description: The result of each combination that was asked for, by its name.
   returned: success
   type: dict
   contains:
-    number:
-      description: 1 to 8, in libvirt-tck's order.
-      type: int
-    classes:
-      description: V(old) or V(new) for each of client, source and target.
-      type: dict
+    number: {description: "1 to 8, in libvirt-tck's order.", type: int}
+    classes: {description: "V(old) or V(new) for each of client, source and target.", type: dict}
     versions:
       description: The versions that the machines reported, by role; empty when the combination was not obtained.
       type: dict
-    green:
-      description: Whether nothing keeps the combination from being green.
-      type: bool
-    obtained:
-      description: Whether there is a journal to judge by. Results may still be missing from it.
-      type: bool
-    reason:
-      description: Why results are missing; empty when none is.
-      type: str
+    green: {description: Whether nothing keeps the combination from being green., type: bool}
+    obtained: {description: Whether there is a journal to judge by. Results may still be missing from it., type: bool}
+    reason: {description: Why results are missing; empty when none is., type: str}
     cases:
       description: How many cases were C(selected), and how many are C(done), that is, have a final result.
       type: dict
     checks:
       description: How many canonical checks there are in C(total), and how many were C(judged), that is, passed or failed.
       type: dict
-    counts:
-      description: As RV(counts), for this combination.
-      type: dict
+    counts: {description: "As RV(counts), for this combination.", type: dict}
     seconds:
       description: Seconds spent running, pauses before a resume left out; null when the combination was not obtained.
       type: float
@@ -273,32 +239,17 @@ failures:
         - V(combination-not-obtained), a combination without a journal.
         - V(daemon-death), a daemon that died with no case to explain it.
       type: str
-    combination:
-      description: Its name.
-      type: str
-    reason:
-      description: What happened, in a sentence.
-      type: str
-    case:
-      description: The case's id, for V(case).
-      type: str
-    verdict:
-      description: The case's verdict, for V(case).
-      type: str
+    combination: {description: Its name., type: str}
+    reason: {description: "What happened, in a sentence.", type: str}
+    case: {description: "The case's id, for V(case).", type: str}
+    verdict: {description: "The case's verdict, for V(case).", type: str}
     checks:
       description: The checks that failed, with number, name, result, expected and got, for V(case).
       type: list
       elements: dict
-    cases:
-      description: The cases not obtained, or those in flight when the daemon died.
-      type: list
-      elements: str
-    migration:
-      description: The migrate call as it was made; null when it was not reached.
-      type: dict
-    rule:
-      description: What judged the case, in a sentence.
-      type: str
+    cases: {description: "The cases not obtained, or those in flight when the daemon died.", type: list, elements: str}
+    migration: {description: The migrate call as it was made; null when it was not reached., type: dict}
+    rule: {description: "What judged the case, in a sentence.", type: str}
     note:
       description: Remark on the case's attempts, such as that it failed concurrently with others and also alone.
       type: str
@@ -311,13 +262,8 @@ failures:
         (seconds since 1970), C(seconds) (null without a reply) and C(result).
       type: list
       elements: dict
-    logs:
-      description: The parts of the daemons' logs that belong to it.
-      type: list
-      elements: str
-    journal:
-      description: The combination's journal; empty when there is none.
-      type: str
+    logs: {description: The parts of the daemons' logs that belong to it., type: list, elements: str}
+    journal: {description: The combination's journal; empty when there is none., type: str}
   sample:
     - kind: case
       combination: oon

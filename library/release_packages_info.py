@@ -49,15 +49,9 @@ newer:
   type: list
   elements: dict
   contains:
-    name:
-      description: The package.
-      type: str
-    old:
-      description: The version in the image.
-      type: str
-    new:
-      description: The version in the suite.
-      type: str
+    name: {description: The package., type: str}
+    old: {description: The version in the image., type: str}
+    new: {description: The version in the suite., type: str}
   sample: [{"name": "libvirt0", "old": "9.0.0-4+deb12u1", "new": "9.0.0-4+deb12u2"}]
 """
 

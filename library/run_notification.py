@@ -39,35 +39,13 @@ options:
     type: dict
     default: {}
     suboptions:
-      host:
-        description: The SMTP server.
-        type: str
-        default: ""
-      port:
-        description: Its port.
-        type: int
-        default: 25
-      starttls:
-        description: Whether to encrypt, with a certificate that must be valid.
-        type: bool
-        default: true
-      user:
-        description: Whom to log in as. Empty for no login. Needs C(starttls).
-        type: str
-        default: ""
-      password_file:
-        description: File of mode 0600 with the password.
-        type: str
-        default: ""
-      from:
-        description: The sender's address.
-        type: str
-        default: ""
-      to:
-        description: The receivers' addresses.
-        type: list
-        elements: str
-        default: []
+      host: {description: The SMTP server., type: str, default: ""}
+      port: {description: Its port., type: int, default: 25}
+      starttls: {description: "Whether to encrypt, with a certificate that must be valid.", type: bool, default: true}
+      user: {description: Whom to log in as. Empty for no login. Needs C(starttls)., type: str, default: ""}
+      password_file: {description: File of mode 0600 with the password., type: str, default: ""}
+      from: {description: The sender's address., type: str, default: ""}
+      to: {description: The receivers' addresses., type: list, elements: str, default: []}
   attempts:
     description: How often to try, all in all.
     type: int
