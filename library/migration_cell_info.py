@@ -52,10 +52,13 @@ versions:
   type: dict
 """
 
+from contextlib import closing
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.migration_lab.cell.agent_process import AgentProcess
 from ansible.module_utils.migration_lab.cell.cell import Cell
 from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machine
-from ansible.module_utils.migration_lab.cell.versions import asking_agent, check_versions, read_versions
+from ansible.module_utils.migration_lab.cell.versions import check_versions, read_versions
 from ansible.module_utils.migration_lab.model.case import ROLES
 from ansible.module_utils.migration_lab.model.errors import LabError
 
@@ -75,7 +78,7 @@ def main() -> None:
     try:
         cell = Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES})
         guest = given["guest"]
-        with asking_agent(cell) as agent:
+        with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
             versions = read_versions(agent, cell, given["wait"], guest["arch"], guest["machine"])
         check_versions(versions, given["expected"], given["boundary"])
     except LabError as error:

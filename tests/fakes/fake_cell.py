@@ -27,7 +27,7 @@ from migration_lab.runner.stage import Stage
 from migration_lab.runner.workers import Workers
 from migration_lab.suites.attempt import Attempt
 from migration_lab.suites.migration.procedure import Migration
-from migration_lab.suites.migration.rules import MigrationRules
+from migration_lab.suites.migration.suite import MigrationRules
 from migration_lab.suites.procedure import Bench, Revive
 from migration_lab.suites.suite import Rules
 from synthetic_run import CASES, as_expected, lab_error, refused

@@ -32,7 +32,11 @@ BOOTSTRAP = (
 CRASH_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
-class CallError(Exception):
+class AgentFailure(Exception):
+    """A call of an agent without a result."""
+
+
+class CallError(AgentFailure):
     """libvirt refused a call. Carries libvirt's error code and domain (None where it is not libvirt's error)."""
 
     def __init__(self, error: dict[str, Any], seconds: float) -> None:
@@ -44,11 +48,11 @@ class CallError(Exception):
         super().__init__(self.message + numbers)
 
 
-class CallTimeout(Exception):
+class CallTimeout(AgentFailure):
     """A call did not answer within its time. The agent has been ended: what it was doing is unknown."""
 
 
-class AgentDied(Exception):
+class AgentDied(AgentFailure):
     """The agent's process ended. ``crashed`` is true when its own libvirt library brought it down."""
 
     def __init__(self, status: int, detail: str) -> None:

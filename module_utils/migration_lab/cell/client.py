@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import Optional
 
+from ..model.case import SIDES
 from ..model.errors import LabError
-from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .agent_process import AgentFailure, AgentProcess, CallError, CallTimeout
 from .cell import Cell
 
 # What keeps a case from being carried out.
-FAILURES = (CallError, CallTimeout, AgentDied, LabError)
+FAILURES = (AgentFailure, LabError)
 
 # Seconds for calls that no migration is waited for in.
 OPEN_LIMIT = 15.0
@@ -53,12 +54,12 @@ class ClientAgent:
             agent = AgentProcess(client.exec, client.python)
             try:
                 agent.call("hello", OPEN_LIMIT)
-                for name in ("source", "target"):
+                for name in SIDES:
                     try:
                         agent.call("open", OPEN_LIMIT, connection=name, uri=self._cell.uri(f"client-{name}"))
                     except (CallError, CallTimeout) as error:
                         raise DaemonSilent(f"the agent on {client.name} could not connect to the {name}: {error}") from error
-            except (CallError, CallTimeout, AgentDied) as error:
+            except AgentFailure as error:
                 agent.close()
                 raise LabError(f"machine {client.name}: no agent answers ({error})") from error
             except LabError:

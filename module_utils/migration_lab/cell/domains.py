@@ -9,6 +9,7 @@ import uuid
 from typing import Optional
 
 from ..judging.observation import Sight
+from ..model.case import SIDES
 from ..model.errors import LabError
 from .agent_process import AgentProcess
 from .client import CLEAN_LIMIT, ClientAgent
@@ -19,8 +20,6 @@ UUID_SPACE = uuid.UUID("6b1f0a52-6a0e-4c59-9c54-1d0f4d0c4f0a")
 
 # Seconds that a guest may be seen shutting down before that counts as its state.
 SETTLE_LIMIT = 10.0
-
-SIDES = ("source", "target")
 
 
 class Domains:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from ..model.case import SIDES
 from ..model.errors import LabError
-from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .agent_process import AgentFailure, AgentProcess
 from .cell import Cell
 from .client import CLEAN_LIMIT, ClientAgent
-from .domains import SIDES, Domains
+from .domains import Domains
 
 
 def find_leftovers(agent: AgentProcess, prefix: str) -> list[str]:
@@ -18,7 +19,7 @@ def find_leftovers(agent: AgentProcess, prefix: str) -> list[str]:
     """
     try:
         found = {name for side in SIDES for name in agent.call("domains", CLEAN_LIMIT, connection=side)["names"]}
-    except (CallError, CallTimeout, AgentDied) as error:
+    except AgentFailure as error:
         raise LabError(f"the daemons could not be asked for left-over domains: {error}") from error
     return sorted(name for name in found if name.startswith(prefix))
 
@@ -42,7 +43,7 @@ def _remove(cell: Cell, domains: Domains, names: list[str]) -> list[str]:
     connection = ClientAgent(cell)
     try:
         return [text for name in names for text in domains.remove(name, connection)]
-    except (CallError, CallTimeout, AgentDied) as error:
+    except AgentFailure as error:
         return [str(error)]
     finally:
         connection.drop()

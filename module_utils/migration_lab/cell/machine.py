@@ -57,16 +57,9 @@ class Machine:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Machine:
         """Make a machine from a module's argument."""
-        return cls(
-            name=data["name"],
-            exec=tuple(data["exec"]),
-            python=data["python"],
-            uri=data.get("uri") or "",
-            daemon=tuple(data.get("daemon") or ()),
-            log=data.get("log") or "",
-            address=data.get("address") or "",
-            namespace=tuple(data.get("namespace") or ()),
-        )
+        given: dict[str, Any] = {name: value for name, value in data.items() if value is not None}
+        given.update((name, tuple(value)) for name, value in given.items() if isinstance(value, list))
+        return cls(**given)
 
     def run(self, *command: str, timeout: float = 30) -> bytes:
         """Run a command on the machine and return its standard output.

@@ -6,28 +6,14 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from ..model.case import ROLES
 from ..model.errors import LabError
 from ..model.version import format_version, parse_version
-from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .agent_process import AgentFailure, AgentProcess, CallError
 from .cell import Cell
 from .client import OPEN_LIMIT
-
-
-@contextmanager
-def asking_agent(cell: Cell) -> Iterator[AgentProcess]:
-    """An agent on the client machine, for what is asked before the first case; it is ended afterwards.
-
-    :raises LabError: when it cannot be started.
-    """
-    agent = AgentProcess(cell.client.exec, cell.client.python)
-    try:
-        yield agent
-    finally:
-        agent.close()
 
 
 def read_versions(
@@ -48,7 +34,7 @@ def read_versions(
     try:
         try:
             hello = agent.call("hello", OPEN_LIMIT)
-        except (CallError, CallTimeout, AgentDied) as error:
+        except AgentFailure as error:
             raise LabError(
                 f"machine {cell.client.name}: no agent answers ({error}); check its python and libvirt binding"
             ) from error
@@ -67,7 +53,7 @@ def read_versions(
             if arch:
                 _check_machine_type(agent, role, machine.name, arch, machine_type)
         return versions
-    except (CallError, CallTimeout, AgentDied) as error:
+    except AgentFailure as error:
         raise LabError(f"the daemons did not tell their versions: {error}") from error
     finally:
         pool.shutdown()
@@ -78,10 +64,8 @@ def _open(agent: AgentProcess, role: str, name: str, uri: str, deadline: float) 
         try:
             answer: dict[str, Any] = agent.call("open", max(1.0, deadline - time.monotonic()), connection=role, uri=uri)
             return answer
-        except (CallTimeout, AgentDied) as error:
-            raise LabError(f"machine {name}: the daemon does not answer at {uri} ({error}); look at its log") from error
-        except CallError as error:
-            if time.monotonic() >= deadline:
+        except AgentFailure as error:
+            if not isinstance(error, CallError) or time.monotonic() >= deadline:
                 raise LabError(f"machine {name}: the daemon does not answer at {uri} ({error}); look at its log") from error
             time.sleep(0.1)
 

@@ -18,7 +18,7 @@ from ..guest.kernel import TICK_HZ, build, pattern_digest
 from ..judging.observation import Copy, Survival
 from ..model.errors import LabError
 from . import inspector as inspector_source
-from .agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from .agent_process import AgentFailure, AgentProcess
 from .machine import Machine
 
 # Seconds for a call of an inspector, none of which waits for anything.
@@ -56,7 +56,7 @@ class InspectorProxy:
                     self._close()
                     self._agent = AgentProcess(self._machine.exec, self._machine.python, inspector_source)
                 return self._agent.call(call, CALL_LIMIT, **fields)
-            except (CallError, CallTimeout, AgentDied) as error:
+            except AgentFailure as error:
                 raise LabError(f"machine {self._machine.name}: its QEMU processes could not be looked at: {error}") from error
 
     def close(self) -> None:

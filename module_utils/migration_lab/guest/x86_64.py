@@ -52,6 +52,8 @@ _PIC1_COMMAND, _PIC1_DATA = 0x20, 0x21
 _PIC2_COMMAND, _PIC2_DATA = 0xA0, 0xA1
 _PIT_CHANNEL_0, _PIT_CONTROL = 0x40, 0x43
 
+# Registers by their number in the instruction.
+_REGISTERS = {"eax": 0, "ecx": 1, "esp": 4, "esi": 6, "edi": 7}
 # Segment registers by their number in ModRM.
 _SEGMENT_REGISTERS = {"es": 0, "ss": 2, "ds": 3, "fs": 4, "gs": 5}
 
@@ -68,29 +70,9 @@ def mov_al(value: int) -> bytes:
     return struct.pack("<BB", 0xB0, value)
 
 
-def mov_eax(value: int) -> bytes:
-    """mov eax, imm32"""
-    return struct.pack("<BI", 0xB8, value)
-
-
-def mov_esp(value: int) -> bytes:
-    """mov esp, imm32"""
-    return struct.pack("<BI", 0xBC, value)
-
-
-def mov_ecx(value: int) -> bytes:
-    """mov ecx, imm32"""
-    return struct.pack("<BI", 0xB9, value)
-
-
-def mov_esi(value: int) -> bytes:
-    """mov esi, imm32"""
-    return struct.pack("<BI", 0xBE, value)
-
-
-def mov_edi(value: int) -> bytes:
-    """mov edi, imm32"""
-    return struct.pack("<BI", 0xBF, value)
+def mov(register: str, value: int) -> bytes:
+    """mov eax|ecx|esp|esi|edi, imm32"""
+    return struct.pack("<BI", 0xB8 | _REGISTERS[register], value)
 
 
 def add_eax(value: int) -> bytes:
@@ -233,7 +215,7 @@ def image(
     )
     # A tick goes on here: drop the interrupt's frame and sleep, for ever. The PIC's other interrupts are masked, so one
     # of them is spurious; it enters here and wants no end of interrupt.
-    idle = place(mov_esp(stack_top))
+    idle = place(mov("esp", stack_top))
     place(STI + HLT)  # sti takes effect after hlt has begun: no tick is missed in between
     place(jmp_back(here() - idle))
 
@@ -243,11 +225,11 @@ def image(
 
     entry = place(CLI + lgdt(gdt_register))
     place(jmp_far(CODE_SELECTOR, here() + _JMP_FAR_SIZE))  # to the next instruction: loads cs
-    place(mov_eax(DATA_SELECTOR) + b"".join(mov_segment_eax(register) for register in _SEGMENT_REGISTERS))
+    place(mov("eax", DATA_SELECTOR) + b"".join(mov_segment_eax(register) for register in _SEGMENT_REGISTERS))
     place(lidt(idt_register))
 
     # The pattern, before the timer is set up: otherwise a tick is due by the time the guest begins to count.
-    place(CLD + mov_edi(pattern_address) + mov_eax(FIRST_WORD))
+    place(CLD + mov("edi", pattern_address) + mov("eax", FIRST_WORD))
     fill = place((STOSD + add_eax(STEP)) * WORDS_A_ROUND)
     place(cmp_edi(pattern_address + pattern_size))
     place(jne_back(here() - fill))
@@ -302,8 +284,8 @@ def _firmware(kernel: bytes, gdt_register: bytes, entry: int) -> bytes:
     start = len(rom)
     start_32 = ROM_ADDRESS + start + len(enter_protected_mode(0, 0))
     rom += enter_protected_mode(len(kernel), start_32)
-    rom += mov_eax(DATA_SELECTOR) + mov_segment_eax("ds") + mov_segment_eax("es")
-    rom += CLD + mov_esi(ROM_ADDRESS) + mov_edi(LOAD_ADDRESS) + mov_ecx(len(kernel)) + REP_MOVSB
+    rom += mov("eax", DATA_SELECTOR) + mov_segment_eax("ds") + mov_segment_eax("es")
+    rom += CLD + mov("esi", ROM_ADDRESS) + mov("edi", LOAD_ADDRESS) + mov("ecx", len(kernel)) + REP_MOVSB
     # Software-enabled, spurious vector 0xff; LINT0 delivers external interrupts. Without an APIC nothing is there to write to.
     rom += mov_dword(_APIC_SPURIOUS, 0x1FF) + mov_dword(_APIC_LINT0, 0x700)
     rom += jmp_near(entry - (ROM_ADDRESS + len(rom) + _JMP_NEAR_SIZE))

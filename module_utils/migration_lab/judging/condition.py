@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Optional, Sequence
 
-from ..model.case import MIGRATE_FLAGS, ROLES, Case, Method, State
+from ..model.case import MIGRATE_FLAGS, ROLES, SIDES, Case, Method, State
 from ..model.errors import LabError
 from ..model.protocol import PROTOCOL_V3
 from ..model.version import parse_version
@@ -77,22 +77,18 @@ def _versions_text(versions: str) -> str:
     return versions.replace(">=", "from ").replace(" <", ", below ").replace("<", "below ")
 
 
-def _libvirt(role: str) -> Condition:
+def _range(words: str, reported: Callable[[Situation], Mapping[str, int]], role: str) -> Condition:
+    """A range of versions that are really reported. One that is not known meets no condition on it."""
     return Condition(
-        {"type": "string"}, lambda versions: f"{role} {_versions_text(versions)}",
-        situation=lambda versions, situation: situation.libvirt.get(role, -1) in versions,
+        {"type": "string"}, lambda versions: f"{words} {_versions_text(versions)}",
+        situation=lambda versions, situation: reported(situation).get(role, -1) in versions,
     )
 
 
-def _qemu(role: str) -> Condition:
-    return Condition(
-        {"type": "string"}, lambda versions: f"QEMU of the {role} {_versions_text(versions)}",
-        situation=lambda versions, situation: situation.qemu.get(role, -1) in versions,
-    )
-
-
-# Ranges of versions that are really reported. One that is not known meets no condition on it.
-VERSIONS = {**{role: _libvirt(role) for role in ROLES}, **{f"{role}_qemu": _qemu(role) for role in ("source", "target")}}
+VERSIONS = {
+    **{role: _range(role, lambda situation: situation.libvirt, role) for role in ROLES},
+    **{f"{role}_qemu": _range(f"QEMU of the {role}", lambda situation: situation.qemu, role) for role in SIDES},
+}
 
 CONDITIONS: dict[str, Condition] = {
     **VERSIONS,
@@ -173,7 +169,7 @@ class Conditions:
             for side in sides:
                 common &= side.values.get(name, Versions())
             # No real version below it speaks v3, while the relay can make any version speak v2.
-            if "v3" in protocols and (name in ("source", "target") or (name == "client" and case.method is Method.NORMAL)):
+            if "v3" in protocols and (name in SIDES or (name == "client" and case.method is Method.NORMAL)):
                 common &= Versions(low=PROTOCOL_V3)
             if common.empty:
                 return False

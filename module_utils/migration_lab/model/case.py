@@ -7,11 +7,13 @@ import fnmatch
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Iterable, Sequence, TypeVar
+from typing import Iterable, Sequence
 
 from .errors import LabError
 
-ROLES = ("client", "source", "target")
+# The roles of a migration: those with a daemon, and all.
+SIDES = ("source", "target")
+ROLES = ("client", *SIDES)
 
 
 class Method(str, Enum):
@@ -111,10 +113,7 @@ class Case:
         return sum(MIGRATE_FLAGS[flag] for flag in self.migrate_flags)
 
 
-AnyCase = TypeVar("AnyCase", bound=Case)
-
-
-def select_cases(cases: Sequence[AnyCase], patterns: Iterable[str]) -> list[AnyCase]:
+def select_cases(cases: Sequence[Case], patterns: Iterable[str]) -> list[Case]:
     """The cases whose id matches at least one shell pattern (``p2p/*paused*``), in order.
 
     :raises LabError: when a pattern matches no case.

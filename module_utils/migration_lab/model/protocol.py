@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Mapping
 
-from .case import Case, Method
+from .case import ROLES, SIDES, Case, Method
 from .version import parse_version
 
 # The release that brought migration protocol v3 (driver feature VIR_DRV_FEATURE_MIGRATION_V3).
@@ -20,5 +20,5 @@ def expect_protocol(case: Case, libvirt: Mapping[str, int]) -> str:
 
     :param libvirt: by role libvirt's version as a number, as the others are shown it: an emulated old one counts as old.
     """
-    deciding = ("client", "source", "target") if case.method is Method.NORMAL else ("source", "target")
+    deciding = ROLES if case.method is Method.NORMAL else SIDES
     return "v3" if all(libvirt[role] >= PROTOCOL_V3 for role in deciding) else "v2"

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from ..cell.cell import Cell
-from ..cell.domains import SIDES
 from ..cell.machine import Machine
+from ..model.case import SIDES
 from ..model.errors import LabError
 from ..suites.attempt import Attempt
 

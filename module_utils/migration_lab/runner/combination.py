@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Mapping, Optional
 
+from ..cell.agent_process import AgentProcess
 from ..cell.cell import Cell
 from ..cell.domains import Domains
 from ..cell.leftovers import find_leftovers, remove_leftovers
-from ..cell.versions import asking_agent, check_versions, read_versions
+from ..cell.versions import check_versions, read_versions
 from ..cell.witness import Witness
 from ..guest.config import GuestConfig
 from ..guest.kernel import build
@@ -21,7 +22,7 @@ from ..journal.case_result import HELD_BESIDE
 from ..journal.files import journal_path, journal_paths
 from ..journal.journal import SCHEMA, Journal, Record, check_same, read_journal, read_journals
 from ..judging.deviation import Deviation
-from ..model.case import ROLES, Case
+from ..model.case import ROLES, SIDES, Case
 from ..model.digest import bytes_id
 from ..model.errors import LabError
 from ..model.version import parse_version
@@ -95,7 +96,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
     path = journal_path(settings.folder, settings.cell_name)
     if path.exists() and not settings.resume:
         raise LabError(f"there is a journal already: {path}; resume it with resume=true, or start another run")
-    with asking_agent(settings.cell) as agent:
+    with closing(AgentProcess(settings.cell.client.exec, settings.cell.client.python)) as agent:
         versions = read_versions(agent, settings.cell, 30, settings.guest.arch, settings.guest.machine)
         check_versions(versions, settings.expected, settings.pair["boundary"])
         leftovers = find_leftovers(agent, settings.prefix)
@@ -144,7 +145,7 @@ def _rules(settings: Settings, versions: Mapping[str, Mapping[str, str]]) -> Rul
     shown = {
         role: min(reported[role], parse_version(settings.ceilings.get(role) or versions[role]["libvirt"])) for role in ROLES
     }
-    qemu = {role: parse_version(versions[role]["hypervisor"]) for role in ("source", "target")}
+    qemu = {role: parse_version(versions[role]["hypervisor"]) for role in SIDES}
     ledger = tuple(map(Deviation.from_data, settings.deviations))
     return settings.suite.rules(reported, qemu, shown, settings.relay, ledger)
 

@@ -9,8 +9,8 @@ from typing import Iterable
 
 from ..cell.cell import Cell
 from ..cell.client import ClientAgent, DaemonSilent
-from ..cell.domains import SIDES
 from ..cell.machine import Machine
+from ..model.case import SIDES
 from ..model.errors import LabError
 from ..suites.procedure import Deaths
 

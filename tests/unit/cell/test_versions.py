@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 
 from fake_machines import children, make_cell
+from migration_lab.cell.agent_process import AgentProcess
 from migration_lab.cell.cell import Cell
-from migration_lab.cell.versions import asking_agent, check_versions, read_versions
+from migration_lab.cell.versions import check_versions, read_versions
 from migration_lab.model.errors import LabError
 
 OLD = {"release": "debian-12", "libvirt": "9.0.0", "class": "old"}
@@ -74,7 +76,7 @@ def test_machine_of_the_wrong_class_is_named(asked: dict[str, str], boundary: st
 
 
 def versions_of(cell: Cell, wait: float, arch: str = "", machine_type: str = "") -> dict[str, dict[str, str]]:
-    with asking_agent(cell) as agent:
+    with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
         return read_versions(agent, cell, wait, arch, machine_type)
 
 

@@ -661,17 +661,17 @@ KNOWN_X86 = [
     (x86_64.STI, "fb"),
     (x86_64.HLT, "f4"),
     (x86_64.mov_al(0x34), "b0 34"),  # mov al,0x34
-    (x86_64.mov_eax(0x10), "b8 10 00 00 00"),  # mov eax,0x10
+    (x86_64.mov("eax", 0x10), "b8 10 00 00 00"),  # mov eax,0x10
     (x86_64.CLD, "fc"),
     (x86_64.STOSD, "ab"),  # stos DWORD PTR es:[edi],eax
-    (x86_64.mov_edi(0x400000), "bf 00 00 40 00"),  # mov edi,0x400000
-    (x86_64.mov_ecx(0x2A8), "b9 a8 02 00 00"),  # mov ecx,0x2a8
-    (x86_64.mov_esi(0xF0000), "be 00 00 0f 00"),  # mov esi,0xf0000
+    (x86_64.mov("edi", 0x400000), "bf 00 00 40 00"),  # mov edi,0x400000
+    (x86_64.mov("ecx", 0x2A8), "b9 a8 02 00 00"),  # mov ecx,0x2a8
+    (x86_64.mov("esi", 0xF0000), "be 00 00 0f 00"),  # mov esi,0xf0000
     (x86_64.REP_MOVSB, "f3 a4"),  # rep movs BYTE PTR es:[edi],BYTE PTR ds:[esi]
     (x86_64.add_eax(0x9E3779B1), "05 b1 79 37 9e"),  # add eax,0x9e3779b1
     (x86_64.cmp_edi(0xC00000), "81 ff 00 00 c0 00"),  # cmp edi,0xc00000
     (x86_64.jne_back(0x36), "75 c8"),  # at 0x100249: jne 0x100213
-    (x86_64.mov_esp(0x202000), "bc 00 20 20 00"),  # mov esp,0x202000
+    (x86_64.mov("esp", 0x202000), "bc 00 20 20 00"),  # mov esp,0x202000
     (x86_64.mov_segment_eax("es"), "8e c0"),
     (x86_64.mov_segment_eax("ss"), "8e d0"),
     (x86_64.mov_segment_eax("ds"), "8e d8"),

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Callable, Optional
 
 from ...judging.check import FAIL, NOT_RUN, PASS, Check, Judgement
+from ...judging.deviation import DAEMONS_ALIVE
 from ...judging.observation import Observation, Outcome, Sight, Survival
 from ...model.case import Case, State
 from ...model.verdict import Verdict
@@ -26,7 +27,6 @@ CANONICAL_CHECKS = (
     "target-state",
 )
 
-
 # What the lab checks beyond them; they come after the ten, those that a case has something to say on.
 FURTHER_CHECKS = (
     "protocol",
@@ -35,7 +35,7 @@ FURTHER_CHECKS = (
     "single-copy",
     "target-config",
     "source-intact",
-    "daemons-alive",
+    DAEMONS_ALIVE,
     "no-leftovers",
 )
 
@@ -47,13 +47,13 @@ class _Sheet:
     checks: list[Check] = field(default_factory=list)
     stopped: str = ""
 
-    def add(self, name: str, expected: str, got: Optional[str], passed: bool) -> None:
-        """Record a check. ``got`` None means that the fact was not obtained."""
+    def add(self, name: str, expected: str, got: Optional[str], passed: Optional[bool] = None) -> None:
+        """Record a check. ``got`` None: the fact was not obtained. ``passed`` None: it passes when what was got was expected."""
         if self.stopped or got is None:
             self.stopped = self.stopped or f"{name} was not reached"
             self.checks.append(Check(name, NOT_RUN, expected, self.stopped))
         else:
-            self.checks.append(Check(name, PASS if passed else FAIL, expected, got))
+            self.checks.append(_check(name, expected, got, got == expected if passed is None else passed))
 
     def add_call(self, name: str, expected: str, outcome: Optional[Outcome]) -> None:
         """Record a check on a libvirt call; when it failed, the checks after it are not run."""
@@ -78,10 +78,9 @@ def judge(case: Case, seen: Observation, protocol: str = "", replaces_config: bo
     _judge_after(sheet, case, seen)
     further = _judge_further(case, seen, protocol, replaces_config) if seen.migrated is not None else []
     if seen.daemon_deaths:
-        further.append(Check("daemons-alive", FAIL, "alive", "; ".join(seen.daemon_deaths)))
+        further.append(Check(DAEMONS_ALIVE, FAIL, "alive", "; ".join(seen.daemon_deaths)))
     if seen.leftovers is not None:
-        got = ", ".join(seen.leftovers) or "none"
-        further.append(Check("no-leftovers", FAIL if seen.leftovers else PASS, "none", got))
+        further.append(_check("no-leftovers", "none", ", ".join(seen.leftovers) or "none", not seen.leftovers))
 
     failed = [check for check in sheet.checks + further if check.result == FAIL]
     # What the lab let go of in the middle of a migration may stay, and is then the lab's.
@@ -101,43 +100,42 @@ def _judge_before(sheet: _Sheet, case: Case, seen: Observation) -> None:
     if case.scenario.persistent:
         sheet.add_call("source-defined", "success", seen.source_defined)
     else:
-        sheet.add("source-defined", "not needed", "not needed", True)
+        sheet.add("source-defined", "not needed", "not needed")
+    wanted = case.scenario.state.value
     if seen.source_started is not None and not seen.source_started.ok:
-        sheet.add_call("source-state", case.scenario.state.value, seen.source_started)
+        sheet.add_call("source-state", wanted, seen.source_started)
     else:
-        wanted = case.scenario.state.value
-        sheet.add("source-state", wanted, seen.source_state, seen.source_state == wanted)
+        sheet.add("source-state", wanted, seen.source_state)
         if seen.source_state not in (None, wanted):
             sheet.stopped = sheet.stopped or "source-state failed"
     if case.scenario.target_config:
         sheet.add_call("target-defined", "success", seen.target_defined)
     else:
-        sheet.add("target-defined", "not needed", "not needed", True)
+        sheet.add("target-defined", "not needed", "not needed")
 
 
 def _judge_after(sheet: _Sheet, case: Case, seen: Observation) -> None:
     """Checks 5 to 10: the world after the migration."""
     expected = expect(case)
     source, target = seen.source_after, seen.target_after
-    sheet.add("source-inactive", "inactive", _got(source, lambda s: "active" if s.active else "inactive"),
-              bool(source and not source.active))
+    sheet.add("source-inactive", "inactive", _got(source, lambda s: "active" if s.active else "inactive"))
     # An active domain left behind with its config is check 5's failure; check 6 asks about the config alone.
-    kept = bool(source and source.exists and source.persistent)
-    sheet.add("source-config", "kept" if expected.source_config_kept else "gone",
-              _got(source, lambda s: "kept" if kept else "gone"), kept == expected.source_config_kept)
-    sheet.add("target-exists", "exists", _got(target, lambda s: "exists" if s.exists else "absent"),
-              bool(target and target.exists))
-    sheet.add("target-active", "active", _got(target, lambda s: "active" if s.active else "inactive"),
-              bool(target and target.active))
+    kept = "kept" if expected.source_config_kept else "gone"
+    sheet.add("source-config", kept, _got(source, lambda s: "kept" if s.exists and s.persistent else "gone"))
+    sheet.add("target-exists", "exists", _got(target, lambda s: "exists" if s.exists else "absent"))
+    sheet.add("target-active", "active", _got(target, lambda s: "active" if s.active else "inactive"))
     sheet.add("target-persistent", "persistent" if expected.target_persistent else "transient",
               _got(target, lambda s: "persistent" if s.persistent else "transient"),
               bool(target and target.exists and target.persistent == expected.target_persistent))
-    sheet.add("target-state", expected.target_state.value, _got(target, lambda s: s.state or "absent"),
-              bool(target and target.state == expected.target_state.value))
+    sheet.add("target-state", expected.target_state.value, _got(target, lambda s: s.state or "absent"))
 
 
-def _got(sight: Optional[Sight], words: Any) -> Optional[str]:
+def _got(sight: Optional[Sight], words: Callable[[Sight], str]) -> Optional[str]:
     return None if sight is None else words(sight)
+
+
+def _check(name: str, expected: str, got: str, passed: bool) -> Check:
+    return Check(name, PASS if passed else FAIL, expected, got)
 
 
 def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config: bool) -> list[Check]:
@@ -147,7 +145,7 @@ def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config
     # A migration that was refused before the target was asked to prepare has used no protocol yet.
     if protocol and seen.protocol is not None and (seen.protocol or seen.migrated.ok):
         passed = seen.protocol.partition("-")[0] == protocol
-        further.append(Check("protocol", PASS if passed else FAIL, protocol, seen.protocol or "none seen"))
+        further.append(_check("protocol", protocol, seen.protocol or "none seen", passed))
     if seen.survival is not None:
         further += _survival(case, seen.survival, migrated=seen.migrated.ok)
     if seen.migrated.ok and seen.target_config is not None:
@@ -156,8 +154,7 @@ def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config
         got = words.get(seen.target_config, seen.target_config)
         if expected == "replaced" and not replaces_config:
             expected = "kept or replaced"
-        passed = got in expected.split(" or ")
-        further.append(Check("target-config", PASS if passed else FAIL, expected, got))
+        further.append(_check("target-config", expected, got, got in expected.split(" or ")))
     if not seen.migrated.ok:
         further.append(_source_intact(case, seen))
     return further
@@ -178,12 +175,12 @@ def _survival(case: Case, guest: Survival, migrated: bool) -> list[Check]:
     else:
         went_on = (guest.after >= guest.before if ran else guest.after == guest.before) and bool(moved) == runs
         got = f"{guest.after}, {'counting' if moved else 'standing'}"
-    checks = [Check("guest-continuity", PASS if went_on else FAIL, expected, got)]
+    checks = [_check("guest-continuity", expected, got, went_on)]
     if guest.pattern is not None:
-        checks.append(Check("guest-memory", PASS if guest.pattern else FAIL, "whole", "whole" if guest.pattern else "damaged"))
+        checks.append(_check("guest-memory", "whole", "whole" if guest.pattern else "damaged", guest.pattern))
     running = [copy.machine for copy in guest.copies if copy.moved]
-    one = "at most one running copy"
-    checks.append(Check("single-copy", PASS if len(running) < 2 else FAIL, one, f"running on {' and '.join(running) or 'none'}"))
+    got = f"running on {' and '.join(running) or 'none'}"
+    checks.append(_check("single-copy", "at most one running copy", got, len(running) < 2))
     return checks
 
 
@@ -195,4 +192,4 @@ def _source_intact(case: Case, seen: Observation) -> Check:
     if seen.source_after is None or seen.target_after is None:
         return Check("source-intact", NOT_RUN, expected, seen.lab_error or "the daemons could not be asked")
     got = f"source {seen.source_after}; target {seen.target_after}"
-    return Check("source-intact", PASS if got == expected else FAIL, expected, got)
+    return _check("source-intact", expected, got, got == expected)

@@ -3,14 +3,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
+from ...judging.check import Judgement
+from ...judging.observation import Observation
 from ...model.case import Case
 from ...model.profile import Profile
-from ..suite import Suite
-from .checks import CANONICAL_CHECKS, FURTHER_CHECKS
+from ..suite import Rules, Suite
+from .checks import CANONICAL_CHECKS, FURTHER_CHECKS, judge
+from .expectation import replaces_config
 from .procedure import Migration
-from .rules import MigrationRules
+
+
+@dataclass(frozen=True)
+class MigrationRules(Rules):
+    """Judges by the documented result of each migration: the oracle for a combination's versions, and the checks."""
+
+    def compare(self, case: Case, seen: Observation) -> Judgement:
+        return judge(case, seen, self.protocol(case) if self.relayed else "", replaces_config(self.libvirt))
 
 
 class MigrationSuite(Suite):

@@ -18,7 +18,7 @@ from migration_lab.model.version import parse_version
 from migration_lab.planning.ledger import load_ledger
 from migration_lab.planning.profiles import load_profile
 from migration_lab.suites.migration.expectation import expect
-from migration_lab.suites.migration.rules import MigrationRules
+from migration_lab.suites.migration.suite import MigrationRules
 from synthetic_run import BY_ID, ROOT, as_expected, lab_error, refused
 
 SCENARIOS = ROOT / "scenarios"
