@@ -55,7 +55,7 @@ def test_the_crashes_of_protocol_v2_are_known_and_the_run_is_complete(lab: Lab, 
         assert not events_of(lab.journal("emulated", combination), "daemon-death")
 
 
-def test_the_tap_has_seen_the_protocol_that_the_oracle_expects(lab: Lab, emulated: Played) -> None:
+def test_the_relay_has_seen_the_protocol_that_the_oracle_expects(lab: Lab, emulated: Played) -> None:
     for combination in ("noo", "onn", "nnn"):
         for case in cases_of(lab.journal("emulated", combination)):
             v2 = combination == "noo" or (combination == "onn" and case["case"].startswith("normal/"))
@@ -111,8 +111,8 @@ def wrong_ledger(folder: Path) -> Path:
     return scenarios
 
 
-def test_the_tap_changes_no_verdict(lab: Lab) -> None:
-    without = lab.play("run", combination="nnn", cases="*/persistent-*/none", run="unrelayed", tap=False)
+def test_the_relay_changes_no_verdict(lab: Lab) -> None:
+    without = lab.play("run", combination="nnn", cases="*/persistent-*/none", run="unrelayed", relay=False)
     assert without.status == 0, without.output
     cases = cases_of(lab.journal("unrelayed", "nnn"))
     assert len(cases) == 12
