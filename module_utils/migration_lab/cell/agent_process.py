@@ -91,11 +91,6 @@ class AgentProcess:
             self.close()
             raise LabError(f"no agent could be started with '{' '.join(command[:-2])}': {error}") from error
 
-    @property
-    def pid(self) -> int:
-        """Process number of the local end (the exec prefix's command)."""
-        return self._process.pid
-
     def call(self, call: str, timeout: float, **fields: Any) -> Any:
         """Make a call and return its result.
 

@@ -74,7 +74,7 @@ class QemuInspector(object):
         return None
 
     def leftovers(self, name):
-        """What there is of a domain.
+        """What is left of a domain.
 
         Lines such as "process 123 mlab-noo-001", "file /run/libvirt/qemu/mlab-noo-001.xml" (sockets and links too) and
         "directory /var/lib/libvirt/qemu/domain-3-mlab-noo-001".

@@ -54,7 +54,7 @@ def read_versions(
                 _check_machine_type(agent, role, machine.name, arch, machine_type)
         return versions
     except AgentFailure as error:
-        raise LabError(f"the daemons did not tell their versions: {error}") from error
+        raise LabError(f"the daemons did not report their versions: {error}") from error
     finally:
         pool.shutdown()
 

@@ -13,8 +13,9 @@ import threading
 import time
 from typing import Any, Optional
 
+from ..guest import pattern
 from ..guest.config import GuestConfig
-from ..guest.kernel import TICK_HZ, build, pattern_digest
+from ..guest.kernel import TICK_HZ, build
 from ..judging.observation import Copy, Survival
 from ..model.errors import LabError
 from . import inspector as inspector_source
@@ -78,7 +79,7 @@ class Witness:
         built = build(guest.arch)
         self._place = {"memory_mib": guest.memory, "status_offset": built.magic_address - built.ram_base}
         self._pattern = {"address_offset": built.pattern_address - built.ram_base, "size": built.pattern_size}
-        self._digest = pattern_digest(built)
+        self._digest = pattern.digest(built.pattern_size)
 
     def wait_until_counting(self, side: str, name: str, limit: float) -> None:
         """Wait until a guest has booted and counts.

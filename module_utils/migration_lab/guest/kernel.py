@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's guest: a kernel of less than a kilobyte that fills memory with a pattern, then counts in memory.
 
-A migrated guest can only show that it went on where it had stopped if it does something that can be seen from outside.
+A migrated guest can only show that it continued where it had stopped if it does something that can be seen from outside.
 This one needs no device: it writes a magic and counts timer ticks in its *status page*, which
 virDomainMemoryPeek(VIR_MEMORY_PHYSICAL), or QEMU's ``xp`` and ``pmemsave``, can read. Between two ticks its processor
 is halted. Before it counts it fills a part of its memory with a pattern (pattern.py) and never writes there again, so
@@ -55,7 +55,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import aarch64, pattern, x86_64
+from . import aarch64, x86_64
 
 MAGIC = b"MIGRLAB1"
 TICK_HZ = 100
@@ -122,11 +122,3 @@ def build(arch: str) -> Guest:
         pattern_address=pattern_address,
         pattern_size=PATTERN_SIZE,
     )
-
-
-def pattern_digest(guest: Guest) -> str:
-    """SHA-1, as hexadecimal digits, of what a guest's ``pattern_size`` bytes at ``pattern_address`` must be.
-
-    The first call in a process takes about 0.2 s, any further one nothing.
-    """
-    return pattern.digest(guest.pattern_size)

@@ -213,7 +213,7 @@ def image(
         + mov_al(0x20)  # end of interrupt
         + out_al(_PIC1_COMMAND)
     )
-    # A tick goes on here: drop the interrupt's frame and sleep, for ever. The PIC's other interrupts are masked, so one
+    # A tick continues here: drop the interrupt's frame and sleep, for ever. The PIC's other interrupts are masked, so one
     # of them is spurious; it enters here and wants no end of interrupt.
     idle = place(mov("esp", stack_top))
     place(STI + HLT)  # sti takes effect after hlt has begun: no tick is missed in between

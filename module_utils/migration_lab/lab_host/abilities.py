@@ -64,7 +64,7 @@ def abilities(init: str, runtimes: Sequence[str], path: str) -> dict[str, Any]:
 
 
 def cgroup_mode(root: Path) -> str:
-    """``v2``, ``hybrid`` (v1 controllers with a v2 tree beside them) or ``v1``."""
+    """``v2``, ``hybrid`` (v1 controllers with a v2 tree next to them) or ``v1``."""
     if (root / "cgroup.controllers").exists():
         return "v2"
     return "hybrid" if (root / "unified").is_dir() else "v1"

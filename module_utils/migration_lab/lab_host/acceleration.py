@@ -41,8 +41,8 @@ def choose(emulators: Sequence[Sequence[str]], guest: Mapping[str, str], kernel:
                     "look at what that QEMU says, or set accel"
                 )
             total[accel] += seconds
-    told = f"the guest runs after {total['kvm']:.2f} s with KVM and {total['tcg']:.2f} s with TCG"
-    return ("kvm" if total["kvm"] <= total["tcg"] else "tcg"), told
+    measured = f"the guest runs after {total['kvm']:.2f} s with KVM and {total['tcg']:.2f} s with TCG"
+    return ("kvm" if total["kvm"] <= total["tcg"] else "tcg"), measured
 
 
 def _seconds_to_run(

@@ -19,8 +19,8 @@ class End(asyncio.Protocol):
     """One of the two sockets of a connection. Passes on what it reads to the other end.
 
     It stops reading while the other end does not take what it gets, while a message is being decided about, and while
-    an answer to its peer waits; so at most one chunk (asyncio reads 256 KiB at most) waits in each direction, beside
-    what a transport takes before it says that it is full. asyncio sets TCP_NODELAY on both sockets by itself.
+    an answer to its peer waits; so at most one chunk (asyncio reads 256 KiB at most) waits in each direction, on
+    top of what a transport takes before it says that it is full. asyncio sets TCP_NODELAY on both sockets by itself.
     """
 
     other: End
@@ -49,7 +49,7 @@ class End(asyncio.Protocol):
         self._held = True
 
     def release(self) -> None:
-        """Go on after ``hold``."""
+        """Resume after ``hold``."""
         self._held = False
         self._advance()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be done with a message that passes the relay, and the place from which it is decided: the place for faults.
 
-An interceptor is asked for each migration call and each reply to one before it goes on.  The method is a coroutine and
+An interceptor is asked for each migration call and each reply to one before it is passed on.  The method is a coroutine and
 its direction of its connection waits for it, so an interceptor that delays sleeps, and one that kills a daemon does so
 and waits for it.  A further thing that can happen to a message (not to be passed on, its connection to be closed) is a
 further action here and a further branch in ``relay.Relay._carry_out``.
@@ -18,12 +18,12 @@ from .framing import REPLY, Message
 
 @dataclass(frozen=True)
 class Forward:
-    """The message goes on as it is."""
+    """The message is passed on as it is."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The message does not go on; the caller gets these bytes, a whole reply, in its place."""
+    """The message is not passed on; the caller gets these bytes, a whole reply, in its place."""
 
     data: bytes
 

@@ -85,7 +85,7 @@ class Relay:
         self.client.reset()
         self.daemon.reset()
 
-    # what the ends tell
+    # what the ends report
 
     def message_read(self, end: End, message: Message) -> None:
         """A message that was wanted is complete."""
@@ -156,7 +156,7 @@ class Relay:
             self._carry_out(Forward(), self.daemon, message)
 
     def _intercept(self, end: End, call: _Call, message: Message) -> None:
-        """Hold a direction until the interceptors have said what becomes of a message."""
+        """Hold a direction until the interceptors have decided what becomes of a message."""
         end.hold()
         self._start(self._ask(end, Passage(self._link.name, call.procedure, call.domain, message)))
 

@@ -60,7 +60,7 @@ class Relays:
         """Start the thread and listen.
 
         :returns: by link name, where it listens: ``address:port``.
-        :raises LabError: when the namespace cannot be entered or the address not be listened at.
+        :raises LabError: when the namespace cannot be entered, or the address is not one to listen at.
         """
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="relays", daemon=True)

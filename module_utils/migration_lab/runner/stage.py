@@ -53,9 +53,7 @@ class Stage:
         seen = attempt.seen
         if not (seen.daemon_deaths or seen.expected_deaths):
             # One that died after a case that went well is its doing as well: nothing else ran.
-            deaths = revive(unsure=False, both=False)
-            seen.daemon_deaths.extend(deaths.blamed.values())
-            seen.expected_deaths.extend(deaths.expected.values())
+            revive(unsure=False, both=False).note(seen)
         if seen.lab_error or attempt.timed_out or seen.daemon_deaths or seen.expected_deaths:
             client.drop()
         judgement = self.rules.judge(case, seen)
@@ -72,7 +70,7 @@ class Stage:
         """Append an attempt to the journal.
 
         :param beside: ids of the cases that ran at the same time.
-        :param held: why it is not final: ``death`` of a daemon around it, or failed ``beside`` others and to be run alone.
+        :param held: why it is not final: ``death`` of a daemon around it, or ``beside``: it failed next to others.
         """
         case = attempt.case
         self.journal.add(CaseResult(

@@ -38,7 +38,7 @@ class Workers:
         """
         :param workers: cases at a time, at least 1.
         :param stop: asked before each case; true ends the run after the cases in flight.
-        :param alone_again: whether a case that failed beside others is run once more, alone.
+        :param alone_again: whether a case that failed concurrently with others is run once more, alone.
         :param failed_beside: cases, by id with a note, that failed so before the run was interrupted.
         """
         self._stage = stage
@@ -144,7 +144,8 @@ class Workers:
                 again = self._alone_again and judgement.verdict is Verdict.FAIL and bool(beside)
                 stage.record(attempt, judgement, worker, beside, logs, held=HELD_BESIDE if again else "")
                 if again:
-                    self._alone.append((attempt.case, f"failed beside {', '.join(sorted(beside))} ({judgement.reason})"))
+                    others = ", ".join(sorted(beside))
+                    self._alone.append((attempt.case, f"failed concurrently with {others} ({judgement.reason})"))
                 if not passed:
                     self._replace(worker, attempt, client)
             del self._in_flight[worker]

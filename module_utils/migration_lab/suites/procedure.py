@@ -14,6 +14,7 @@ from ..cell.client import CLEAN_LIMIT, FAILURES, STUCK_LIMIT, ClientAgent
 from ..cell.domains import Domains
 from ..cell.witness import Witness
 from ..guest.config import GuestConfig
+from ..judging.observation import Observation
 from ..model.case import Case
 from ..model.errors import LabError
 from ..relay.relays import Relays
@@ -26,6 +27,12 @@ class Deaths(NamedTuple):
 
     blamed: dict[str, str]
     expected: dict[str, str]
+
+    def note(self, seen: Observation) -> bool:
+        """Record them in what was seen of a case; returns whether there are any."""
+        seen.daemon_deaths.extend(self.blamed.values())
+        seen.expected_deaths.extend(self.expected.values())
+        return bool(self.blamed or self.expected)
 
 
 class Revive(Protocol):
@@ -117,10 +124,7 @@ class Procedure(ABC):
         :returns: whether one had died.
         """
         seen = attempt.seen
-        deaths = revive(unsure=bool(attempt.timed_out or seen.lab_error or seen.leftovers), both=both)
-        seen.daemon_deaths.extend(deaths.blamed.values())
-        seen.expected_deaths.extend(deaths.expected.values())
-        died = bool(deaths.blamed or deaths.expected)
+        died = revive(unsure=bool(attempt.timed_out or seen.lab_error or seen.leftovers), both=both).note(seen)
         if died or both:
             seen.lab_error = ""
             client.drop()
@@ -138,7 +142,7 @@ class Procedure(ABC):
             attempt.seen.leftovers = self.bench.domains.remove(self.name(attempt), client, limit)
         except (CallError, CallTimeout) as error:
             # A daemon that lives and does not say what is left is at fault, not the lab.
-            attempt.seen.leftovers = [f"not told: {error}"]
+            attempt.seen.leftovers = [f"not known: {error}"]
             attempt.timed_out |= isinstance(error, CallTimeout)
         except (AgentDied, LabError) as error:
             attempt.seen.lab_error = attempt.seen.lab_error or f"while cleaning up: {error}"

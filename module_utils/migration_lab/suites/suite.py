@@ -71,7 +71,7 @@ class Suite(ABC):
 
     A suite says which cases a profile makes, how one case is carried out on a cell, and how what was seen of it is judged.
     Everything around that - shares, workers, daemons that die, resuming, journals, the ledger, reports - is the same for all
-    suites and knows no more of one than this class. A new suite is a package beside ``migration`` and an entry in
+    suites and knows no more of one than this class. A new suite is a package next to ``migration`` and an entry in
     ``registry.py``; a profile chooses it with ``suite: <name>``.
 
     ``checks`` are the numbered checks, in order, that every case has; ``further_checks`` come after them where they apply.

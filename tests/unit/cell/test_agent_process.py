@@ -58,7 +58,7 @@ def test_several_agents_do_not_share_anything(start: Callable[..., AgentProcess]
     one.call(**opening("fake://a-source/"))
     with pytest.raises(CallError, match="KeyError: 'source'"):
         other.call("hypervisor", TIMEOUT, connection="source")
-    assert one.pid != other.pid
+    assert one._process.pid != other._process.pid
 
 
 def test_refused_call_carries_libvirts_numbers(start: Callable[..., AgentProcess]) -> None:
@@ -217,7 +217,7 @@ def test_agent_that_says_nothing_is_given_up(start: Callable[..., AgentProcess])
 def test_agent_killed_between_calls_is_noticed(start: Callable[..., AgentProcess]) -> None:
     agent = start()
     agent.call("hello", TIMEOUT)
-    os.kill(agent.pid, signal.SIGKILL)
+    os.kill(agent._process.pid, signal.SIGKILL)
     with pytest.raises(AgentDied, match="ended by SIGKILL"):
         agent.call("hello", TIMEOUT)
 
@@ -248,7 +248,7 @@ def test_ended_agent_leaves_no_process(start: Callable[..., AgentProcess]) -> No
     agent = start()
     agent.call("hello", TIMEOUT)
     agent.kill()
-    assert not agent.alive and not Path(f"/proc/{agent.pid}").exists()
+    assert not agent.alive and not Path(f"/proc/{agent._process.pid}").exists()
 
 
 def test_agent_is_given_the_machines_own_python(tmp_path: Path, prefix: list[str]) -> None:

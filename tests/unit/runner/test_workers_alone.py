@@ -180,7 +180,7 @@ def test_known_deviation_that_kills_nobody_runs_among_the_others(cell: FakeCell)
     assert cell.record.cases[B.id].verdict == "known" and cell.record.cases[B.id].logs == ()
 
 
-# Cases that failed beside others
+# Cases that failed concurrently with others
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_case_that_failed_beside_others_is_run_again_alone(unsure: FakeCell, aga
     assert (first.attempt, first.final, first.held, first.verdict, first.note) == (1, False, "beside", "fail", "")
     assert (last.attempt, last.final, last.held, last.verdict) == (2, True, "", again)
     assert last.note == (
-        f"failed beside {', '.join(first.beside)} (migrated: expected success, got operation failed); alone: {again}"
+        f"failed concurrently with {', '.join(first.beside)} (migrated: expected success, got operation failed); alone: {again}"
     )
     assert first.beside and last.beside == ()
     assert first.logs and bool(last.logs) == (again == "fail")

@@ -161,13 +161,13 @@ def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config
 
 
 def _survival(case: Case, guest: Survival, migrated: bool) -> list[Check]:
-    """Whether the guest itself went on, whole, and only once."""
+    """Whether the guest itself continued, whole, and only once."""
     state = expect(case).target_state if migrated else case.scenario.state
     where = "target" if migrated else "source"
     there = [copy for copy in guest.copies if copy.machine == where]
     moved = max((copy.moved or 0 for copy in there), default=0)
     runs = state is State.RUNNING
-    # With the flag `paused` a running guest goes on until it is stopped, so its counter may have grown before it stood still.
+    # With the flag `paused` a running guest continues until it is stopped, so its counter may have grown before it stood still.
     ran = runs or case.scenario.state is State.RUNNING
     expected = f"{'from ' if ran else ''}{guest.before}{' on' if ran else ''}, {'counting' if runs else 'standing'}"
     if guest.after is None:
