@@ -73,7 +73,7 @@ def main() -> None:
         image, newer = ask(module.params["name"], module.params["image"], module.params["command"])
     except LabError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, image=image, newer=[package.to_data() for package in newer])
+    module.exit_json(changed=False, image=image, newer=newer)
 
 
 if __name__ == "__main__":

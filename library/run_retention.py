@@ -78,17 +78,17 @@ def main() -> None:
     )
     root, problems, removed = Path(module.params["results_root"]), [], []
     try:
-        retention = choose(find_runs(root), time.time(), module.params["days"], module.params["running"])
+        kept, outdated = choose(find_runs(root), time.time(), module.params["days"], module.params["running"])
     except LabError as error:
         module.fail_json(msg=str(error))
-    for name in retention.remove:
+    for name in outdated:
         try:
             if not module.check_mode:
                 remove_run(root, name)
             removed.append(name)
         except LabError as error:
             problems.append(str(error))
-    module.exit_json(changed=bool(removed), removed=removed, kept=retention.keep, problems=problems)
+    module.exit_json(changed=bool(removed), removed=removed, kept=kept, problems=problems)
 
 
 if __name__ == "__main__":

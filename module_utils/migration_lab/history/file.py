@@ -47,7 +47,7 @@ def read_history(path: Path) -> tuple[History, str, bool]:
     memory, problem = _memory(), ""
     if path.exists():
         try:
-            with _said(path), closing(_open(path, "rw")) as disk:
+            with _readable_errors(path), closing(_open(path, "rw")) as disk:
                 disk.backup(memory)
                 problem = fault(memory)
         except _BrokenHistoryError as error:
@@ -69,8 +69,8 @@ def write_history(path: Path, records: Iterable[RunRecord], place: Optional[Path
     """
     changed: list[Path] = []
     try:
-        with _said(path), _alone(path):
-            if _problem(path):
+        with _readable_errors(path), _alone(path):
+            if read_history(path)[1]:
                 changed.append(_set_aside(path, place if place and not place.exists() else aside(path)))
             with closing(_open(path, "rwc")) as disk:
                 outdated = version(disk) < VERSION
@@ -93,16 +93,6 @@ def aside(path: Path) -> Path:
         number += 1
         place = path.with_name(f"{stem}-{number}")
     return place
-
-
-def _problem(path: Path) -> str:
-    if not path.exists():
-        return ""
-    try:
-        with _said(path), closing(_open(path, "rw")) as disk:
-            return fault(disk)
-    except _BrokenHistoryError as error:
-        return str(error)
 
 
 def _set_aside(path: Path, place: Path) -> Path:
@@ -134,8 +124,8 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _said(path: Path) -> Iterator[None]:
-    """Tell a broken file from everything else that can be wrong, and say that in a sentence."""
+def _readable_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of SQLite and the system into one for a broken file, and a readable one for everything else."""
     try:
         yield
     except sqlite3.DatabaseError as error:

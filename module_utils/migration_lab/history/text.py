@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-from typing import Iterator, Sequence
+from typing import Sequence
 
 from ..model.case import ROLES
 from ..model.combination import check_combinations
 from ..model.errors import LabError
 from ..model.verdict import Verdict
-from ..results.wording import count
+from ..results.wording import count, table_lines
 from .entry import CombinationRecord, RunRecord
 from .history import History
 from .view import HistoryView, history_view
@@ -50,7 +50,7 @@ def history_text(history: History, run: str, of: str) -> str:
     flaky = sum(name == combination for name, _ in view.flaky)
     last = "flaky: its verdict changed without a change of versions" if case else f"{count(flaky, 'flaky case')}"
     return "\n".join([
-        f"history of {of} ({about}), {count(len(runs), 'run')}", "", *_table([header, *rows]),
+        f"history of {of} ({about}), {count(len(runs), 'run')}", "", *table_lines([header, *rows], len(header)),
         *(["", last] if flaky else []),
     ])
 
@@ -84,9 +84,3 @@ def _versions(combination: CombinationRecord) -> list[str]:
     """For each role libvirt's version, with QEMU's where there is one."""
     found = [combination.versions.get(role, {}) for role in ROLES]
     return ["/".join(versions[what] for what in ("libvirt", "hypervisor") if what in versions) or "-" for versions in found]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip()

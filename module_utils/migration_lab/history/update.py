@@ -10,7 +10,7 @@ from typing import Optional
 from ..journal.files import HISTORY_FILE
 from ..model.errors import LabError
 from ..results.run import Run
-from ..results.run_folders import damage_said, journal_bytes, read_other_run, run_folders
+from ..results.run_folders import journal_bytes, read_other_run, readable_damage, run_folders
 from ..results.wording import count
 from .entry import RunRecord, record_of
 from .file import aside, read_history, write_history
@@ -63,21 +63,20 @@ def plan_update(root: Path, run: Optional[Run] = None, again: bool = False) -> H
         notices.append(
             f"the history {path} cannot be trusted ({problem}): it is set aside as {place.name} and made again from the journals"
         )
-    kept = history.journal_bytes()
+    kept, folders, known = history.journal_bytes(), run_folders(root), {run.folder.name: run} if run else {}
     added = []
-    for folder in run_folders(root):
-        this = run is not None and folder.name == run.folder.name
+    for folder in folders:
         try:
-            with damage_said(folder):
-                if not (this or again) and kept.get(folder.name) == journal_bytes(folder):
+            with readable_damage(folder):
+                if folder.name not in known and not again and kept.get(folder.name) == journal_bytes(folder):
                     continue
-                record = record_of(run if this and run is not None else read_other_run(folder))
+                record = record_of(known.get(folder.name) or read_other_run(folder))
         except LabError as error:
             notices.append(f"run {folder.name} is left out of the history, because {error}")
             continue
         if history.put(record):
             added.append(record)
-    gone = sorted(set(kept) - {folder.name for folder in run_folders(root)})
+    gone = sorted(set(kept) - {folder.name for folder in folders})
     if again and gone:
         notices.append(f"what the history has of {count(len(gone), 'run')} without a folder was kept: {', '.join(gone)}")
     return HistoryUpdate(path, history, added, notices, old or bool(problem or added), place)

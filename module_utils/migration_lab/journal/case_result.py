@@ -9,7 +9,7 @@ from typing import Any, Mapping, Optional
 from ..judging.check import FAIL, Check
 from ..model.verdict import JUDGED, Verdict
 
-# Why an attempt is not final: a daemon died around it, or it failed beside others and is run again alone.
+# Why an attempt is not final: a daemon died around it, or it failed concurrently with others and is rerun alone.
 HELD_DEATH, HELD_BESIDE = "death", "beside"
 
 

@@ -57,7 +57,7 @@ class Journal:
         except OSError as error:
             self._failed = self._failed or error.strerror or str(error)
             raise LabError(
-                f"the journal {self.path} cannot be written any more ({self._failed}); put that right and go on with resume=true"
+                f"the journal {self.path} cannot be written any more ({self._failed}); put that right and resume with resume=true"
             ) from error
 
     def add(self, result: CaseResult) -> None:
@@ -150,7 +150,7 @@ class Record:
         untold = tuple(case for case in held if case not in explained)
         unexplained = [death for death in deaths if not death.culprits]
         if untold:
-            unexplained.append(Death("a daemon died, and the run was cut off before that was sorted out", untold))
+            unexplained.append(Death("a daemon died, and the run was interrupted before the cause was found", untold))
         return unexplained
 
 
@@ -164,7 +164,7 @@ def wall_seconds(stretches: Iterable[tuple[float, float]]) -> float:
 
 
 def read_journal(path: Path) -> Record:
-    """Read a journal. A torn last line, left by a killed run, is passed over and said in ``torn``.
+    """Read a journal. A torn last line, left by a killed run, is skipped and noted in ``torn``.
 
     :raises LabError: when the file cannot be read, a line in the middle is broken, or the schema differs.
     """
@@ -212,7 +212,7 @@ def read_journals(folder: Path) -> Record:
     return merged
 
 
-# Marks a line that a killed run left torn and a resumed run went on after.
+# Marks a line that a killed run left torn and after which a resumed run continued.
 _TORN = b"#torn"
 
 
@@ -226,10 +226,9 @@ def _close_torn_line(path: Path) -> None:
 
 
 def read_line(path: Path, number: int, line: bytes) -> Optional[Union[CaseResult, dict[str, Any]]]:
-    """What a whole line of a journal says: a case's result, or the data of a header or event; None for a torn one that a
-    resumed run went on after.
+    """What a whole line of a journal says: a case's result, or the data of a header or event; None for one that is marked torn.
 
-    :param path: of the journal, and ``number`` of the line in it, for what an error says.
+    :param path: of the journal, and ``number`` of the line in it, for the error.
     :param line: without its line break.
     :raises LabError: when the line is broken, or the schema differs.
     """

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional
 from urllib.parse import urlsplit
 
 from ..model.errors import LabError
@@ -224,11 +224,7 @@ def _try(attempt: Callable[[], Optional[str]], place: str, retry: Retry, sleep: 
         reasons.append(reason)
         if number < retry.attempts:
             sleep(retry.wait * 2 ** (number - 1))
-    raise Undelivered(f"{place} did not take it in {retry.attempts} attempts: {_listed(reasons)}")
-
-
-def _listed(reasons: Sequence[str]) -> str:
-    return ", then ".join(dict.fromkeys(reasons))
+    raise Undelivered(f"{place} did not take it in {retry.attempts} attempts: {', then '.join(dict.fromkeys(reasons))}")
 
 
 def _reason(error: BaseException) -> str:

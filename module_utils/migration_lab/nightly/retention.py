@@ -40,20 +40,13 @@ class KeptRun:
     compared_changed: bool = False  # whether its report's comparison has a change
 
 
-@dataclass(frozen=True)
-class Retention:
-    """What to do."""
-
-    keep: dict[str, str]  # by run the reason
-    remove: list[str]
-
-
-def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") -> Retention:
+def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") -> tuple[dict[str, str], list[str]]:
     """Choose the runs to keep.
 
     :param now: seconds since 1970.
     :param days: runs that something was written to within so many days are kept.
     :param running: a run that is being written, or the night's own.
+    :returns: the runs to keep, by name the reason, and the names of those to remove.
     """
     ordered = sorted(runs, key=lambda run: (run.started, run.name))
     green = {run.kind: run.name for run in ordered if run.green}
@@ -79,7 +72,7 @@ def choose(runs: Sequence[KeptRun], now: float, days: float, running: str = "") 
             keep[run.name] = "it changed something"
         else:
             remove.append(run.name)
-    return Retention(keep, remove)
+    return keep, remove
 
 
 def find_runs(root: Path) -> list[KeptRun]:

@@ -9,7 +9,7 @@ from typing import Any, Iterable, Mapping
 
 from .catalogue import SECTIONS
 
-# Settings that a case depends on, beside those that stand for values in the catalogue. The command that runs a case again names
+# Settings that a case depends on, besides those that stand for values in the catalogue. The command that runs a case again names
 # pair, profile, guest, combination and cases itself.
 SETTINGS = (
     "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "lab_state", "relay", "results_root", "tap",

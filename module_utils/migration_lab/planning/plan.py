@@ -27,7 +27,7 @@ from .ledger import load_ledger
 from .profiles import load_profile
 from .recorded import recorded
 
-# What a resumed run must have in common with the run that it goes on with.
+# What a resumed run must have in common with its earlier start.
 IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id", "ledger_id")
 
 _ADVICE = "set results_root to a folder that can be written"
@@ -56,11 +56,11 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     patterns = _listed(given["cases"]) or ["*"]
     names = _listed(given["combinations"])
     combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
-    lab_files = files_id([Path(path) for path in given["lab_files"]])
-    identity = {
-        "pair": pair, "profile": profile["name"], "guest": guest["name"],
-        "profile_id": data_id(profile), "lab_files_id": lab_files, "ledger_id": data_id(deviations),
+    digests = {
+        "ledger_id": data_id(deviations), "profile_id": data_id(profile),
+        "lab_files_id": files_id([Path(path) for path in given["lab_files"]]),
     }
+    identity = {"pair": pair, "profile": profile["name"], "guest": guest["name"], **digests}
     earlier = _earlier_run(given, identity) if given["resume"] else None
     if earlier:
         if (names != ["all"] and combinations != earlier["combinations"]) or patterns not in (["*"], earlier["cases"]):
@@ -74,7 +74,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     run = earlier["run"] if earlier else given["run"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = Path(given["results_root"]).resolve() / run
     if given["start"] and not earlier and folder.exists():
-        raise LabError(f"there is a run '{run}' already in {folder}; go on with it with resume=true, or give another name")
+        raise LabError(f"there is a run '{run}' already in {folder}; resume it with resume=true, or give another name")
     done = {name: read_journals(folder / name).cases if earlier else {} for name in combinations}
     rest = {name: [case.id for case in cases if case.id not in done[name]] for name, cases in selected.items()}
     return {
@@ -84,9 +84,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "releases": releases,
         "untried": [name for name, release in releases.items() if not recorded(release, scenarios)],
         "deviations": deviations,
-        "ledger_id": identity["ledger_id"],
-        "profile_id": identity["profile_id"],
-        "lab_files_id": lab_files,
+        **digests,
         "guest": guest,
         "profile": profile,
         "suite": suite.name,
@@ -103,7 +101,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Make the run's folder and its run.json, unless the run goes on with an earlier one.
+    """Make the run's folder and its run.json, unless it is resumed.
 
     :param about: who and where: fields of run.json that the plan does not have.
     :raises LabError: when the results folder cannot be written.

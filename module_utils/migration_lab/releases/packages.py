@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
@@ -18,29 +17,17 @@ STATUS = "var/lib/dpkg/status"
 Newer = Callable[[str, str], bool]
 
 
-@dataclass(frozen=True)
-class NewerPackage:
-    """A package of an image whose suite has a newer version."""
-
-    name: str
-    old: str
-    new: str
-
-    def to_data(self) -> dict[str, str]:
-        """As modules return it."""
-        return {"name": self.name, "old": self.old, "new": self.new}
-
-
-def newer_packages(installed: Mapping[str, str], offered: Mapping[str, str], newer: Newer) -> list[NewerPackage]:
+def newer_packages(installed: Mapping[str, str], offered: Mapping[str, str], newer: Newer) -> list[dict[str, str]]:
     """The installed packages of which a newer version is offered, by name.
 
     Packages on one side alone are ignored: one that a suite has under another name comes with the first package that needs it,
     whose version then differs as well.
 
     :param newer: whether its first version is newer than its second.
+    :returns: ``name``, ``old`` and ``new`` of each.
     """
     return [
-        NewerPackage(name, old, offered[name])
+        {"name": name, "old": old, "new": offered[name]}
         for name, old in sorted(installed.items())
         if name in offered and offered[name] != old and newer(offered[name], old)
     ]
@@ -66,7 +53,7 @@ def dpkg_newer(version: str, than: str) -> bool:
     return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], check=False).returncode == 0
 
 
-def ask(name: str, image: str, command: Sequence[str]) -> tuple[str, list[NewerPackage]]:
+def ask(name: str, image: str, command: Sequence[str]) -> tuple[str, list[dict[str, str]]]:
     """Ask a release's suite which packages of its image it has newer versions of.
 
     :param name: the release.

@@ -22,8 +22,7 @@ BINDING = re.compile(r"libvirtmod(\.[\w-]+)?\.so")
 # The paths go into shell scripts of the machines.
 SAFE_PATH = re.compile(r"/[\w.+/-]*", re.ASCII)
 
-
-# The fields that an image is built from, beside the base's. The checksum identifies a tree, wherever it is.
+# The fields that an image is built from, besides the base's. The checksum identifies a tree, wherever it is.
 RECIPE = ("sha256", "prefix", "binding", "adapt_emulators")
 
 # libvirt asks QEMU by QMP what it can do since 1.0; before, it read what -help and -cpu '?' print.
@@ -80,7 +79,8 @@ def inspect_tree(what: str, path: Path, sha256: str, libvirt: str, prefix: str =
     if not found:
         raise LabError(f"{what} has no libvirt library (libvirt.so.0.x.y) below {prefix}; pack the whole installed libvirt")
     library = min(found, key=len)
-    inside = _library_version(found[library])
+    middle, release = (int(part) for part in found[library].groups())
+    inside = format_version(middle * 1000 + release)
     if parse_version(inside) != parse_version(libvirt):
         raise LabError(f"{what} has libvirt {inside} in it, its entry says {libvirt}; correct 'libvirt' or give the right tree")
     modules = {posixpath.dirname(name) for name in files if BINDING.fullmatch(posixpath.basename(name))}
@@ -159,8 +159,3 @@ def _one_folder(what: str, thing: str, field: str, given: str, found: set[str], 
     if len(found) > 1:
         raise LabError(f"{what} has {thing} in {', '.join(sorted(found))}; name one of them in '{field}'")
     return found.pop()
-
-
-def _library_version(match: re.Match[str]) -> str:
-    middle, release = (int(part) for part in match.groups())
-    return format_version(middle * 1000 + release)

@@ -57,7 +57,7 @@ class CaseView:
 
     @property
     def began(self) -> str:
-        """When the first step that the tap saw began, ISO 8601 in UTC; empty when it saw none."""
+        """When the first step that the relay saw began, ISO 8601 in UTC; empty when it saw none."""
         steps = self.result.steps if self.result else ()
         return f"{timestamp(steps[0]['started'])}Z" if steps else ""
 

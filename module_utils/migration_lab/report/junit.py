@@ -26,7 +26,7 @@ _ELEMENTS = {
 def junit_text(run: Run, combination: CombinationResult) -> str:
     """The combination's results as JUnit XML: a suite for each method, a test case for each case.
 
-    What keeps the combination from being green beside its cases is a test case of the suite ``<combination>.run``.
+    What keeps the combination from being green besides its cases is a test case of the suite ``<combination>.run``.
     Paths are relative to the file's folder; times are in seconds.
     """
     document = JUnitXml(one_line(f"{run.data['run']} {combination.name}"))

@@ -11,15 +11,13 @@ from ..model.verdict import JUDGED, Verdict
 from ..results.comparison import ChangeKind, Comparison
 from ..results.failure import Failure, Kind
 from ..results.run import CombinationResult, Run
-from ..results.wording import again_text, one_line, step_text
+from ..results.wording import again_text, one_line, step_text, table_lines
 
 # More than a screen or two helps nobody; the page has them all.
 FAILURES_SHOWN = 40
 
 # Verdicts that have a column even when no case has them.
 _ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)
-
-_LEFT, _RIGHT = "<", ">"
 
 
 def terminal_text(
@@ -59,11 +57,7 @@ def terminal_text(
 def _table(run: Run) -> Iterator[str]:
     verdicts = [verdict for verdict in JUDGED if verdict in _ALWAYS or run.counts[verdict.value]]
     header = ["combination", *ROLES, "cases", "checks", *(verdict.value for verdict in verdicts), "seconds"]
-    rows = [header, *(_row(combination, verdicts) for combination in run.combinations)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    aligns = [_LEFT] * (1 + len(ROLES)) + [_RIGHT] * (len(header) - 1 - len(ROLES))
-    for row in rows:
-        yield "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths)).rstrip()
+    return table_lines([header, *(_row(combination, verdicts) for combination in run.combinations)], left=1 + len(ROLES))
 
 
 def _row(combination: CombinationResult, verdicts: Sequence[Verdict]) -> list[str]:
@@ -119,4 +113,4 @@ def _explanations(run: Run) -> Iterator[str]:
 def _few(cases: Sequence[str], shown: int = 3) -> str:
     """The first of a list of case ids, and how many more there are."""
     rest = len(cases) - shown
-    return ", ".join(cases[:shown]) + (f" and {f'{rest} more'}" if rest > 0 else "")
+    return ", ".join(cases[:shown]) + (f" and {rest} more" if rest > 0 else "")

@@ -20,7 +20,7 @@ _RED = {verdict.value for verdict in RED_VERDICTS}
 _FAILING = {*_RED, Verdict.NOT_OBTAINED.value}
 _PASSING = {Verdict.PASS.value, Verdict.KNOWN.value}
 
-# Numbers (counters, ports, processes, a domain's number and attempt) and UUIDs are other ones in each run.
+# Numbers (counters, ports, processes, a domain's number and attempt) and UUIDs differ in each run.
 _VARYING = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(?:-\d+)*)\b")
 
 # Facts of run.json that two runs should share, with what they are called.
@@ -64,7 +64,7 @@ class Change:
     """A case, or with ``case`` empty a combination as a whole, whose result differs from that in the base.
 
     ``before`` and ``after`` are verdicts or ``not obtained``. A combination as a whole fails when a daemon died in it that no
-    case explains, and passes when there is nothing to say of it beside its cases. The reasons are in words, empty for a pass.
+    case explains, and passes when there is nothing to report of it besides its cases. The reasons are in words, empty for a pass.
     """
 
     kind: ChangeKind
@@ -290,7 +290,7 @@ def _pair_text(pair: dict[str, str]) -> str:
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts with those inside facts beside them: ``packages qemu``."""
+    """Facts with nested ones on the same level: ``packages qemu``."""
     found: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, dict):

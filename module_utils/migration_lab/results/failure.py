@@ -24,7 +24,7 @@ class Failure:
     """One thing that keeps a run from being green. Paths are relative to the run's folder.
 
     ``rule`` is what judged a case, ``note`` a remark on its attempts, ``protocol`` the migration protocol that it
-    was seen to use and ``steps`` its procedures; they are empty where there was no tap to see them.
+    was seen to use and ``steps`` its procedures; they are empty where there was no relay to see them.
     """
 
     kind: Kind

@@ -19,7 +19,7 @@ from ..model.errors import LabError
 from ..model.verdict import RED_VERDICTS, Verdict
 from ..suites.migration.checks import CANONICAL_CHECKS
 from .failure import Failure, Kind
-from .wording import count, emulated_text, one_line, timestamp, untried_text
+from .wording import count, one_line, timestamp
 
 # Results of a check that was run.
 _JUDGED = (PASS, FAIL)
@@ -87,16 +87,12 @@ class CombinationResult:
     @property
     def seconds(self) -> Optional[float]:
         """Seconds spent running, pauses before a resume left out; None when not obtained."""
-        if self.record is None:
-            return None
-        return self.record.seconds
+        return self.record.seconds if self.record else None
 
     @property
     def finished(self) -> Optional[float]:
         """Time of the journal's last line, seconds since 1970; None when not obtained."""
-        if self.record is None:
-            return None
-        return self.record.last
+        return self.record.last if self.record else None
 
     @cached_property
     def failures(self) -> list[Failure]:
@@ -131,7 +127,7 @@ class CombinationResult:
 
     @property
     def notes(self) -> dict[str, str]:
-        """What is to be said of a case's attempts, by case id: it failed beside others, and what became of it alone."""
+        """Remarks on cases' attempts, by case id: one failed concurrently with others, and what its rerun alone showed."""
         return {case: line.note for case, line in self.results.items() if line.note}
 
     def to_data(self) -> dict[str, Any]:
@@ -194,8 +190,12 @@ class Run:
     @property
     def notices(self) -> dict[str, str]:
         """What everyone who reads a result must know of its machines, by topic: ``emulated`` and ``untried``."""
-        found = {"emulated": emulated_text(self.data["pair"]), "untried": untried_text(self.data.get("untried", []))}
-        return {topic: text for topic, text in found.items() if text}
+        found, pair = {}, self.data["pair"]
+        if pair.get("ceiling"):
+            found["emulated"] = f"old is emulated: {pair['old']} presented as libvirt {pair['ceiling']}"
+        if self.data.get("untried"):
+            found["untried"] = f"nobody has run it before: {', '.join(self.data['untried'])}"
+        return found
 
     @property
     def summary(self) -> str:

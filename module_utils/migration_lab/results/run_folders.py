@@ -67,7 +67,7 @@ def read_other_run(folder: Path) -> Run:
     :raises LabError: when its run.json or a journal cannot be used, also where something in them is missing or of another kind
         than the lab writes it.
     """
-    with damage_said(folder):
+    with readable_damage(folder):
         run = read_run(folder)
         run.summary  # noqa: B018 - it is made from every line of every journal
         compare(run, run)  # whatever is needed to compare another run with it
@@ -77,8 +77,8 @@ def read_other_run(folder: Path) -> Run:
 
 
 @contextmanager
-def damage_said(folder: Path) -> Iterator[None]:
-    """Say in a sentence what makes the files of a run unusable to those who take them for what the lab writes.
+def readable_damage(folder: Path) -> Iterator[None]:
+    """Turn the errors that a damaged run folder causes into one readable error.
 
     :param folder: of the run that is read inside.
     :raises LabError: in place of the error that the damage leads to.

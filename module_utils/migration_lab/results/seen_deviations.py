@@ -12,7 +12,7 @@ from ..model.verdict import Verdict
 from .run import Run
 from .wording import effect_text
 
-# What a deviation that is expected can come to.
+# What can become of a deviation that is expected.
 SEEN, NOT_COME = Verdict.KNOWN.value, Verdict.FIXED.value
 
 

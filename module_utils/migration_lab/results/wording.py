@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 from datetime import datetime, timezone
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from ..model.case import ROLES
 from ..model.combination import COMBINATIONS, classes
@@ -43,24 +43,24 @@ def migration_text(migration: Optional[Mapping[str, Any]]) -> str:
     return one_line(f"{call}, {migration['seconds']:.3f} s")
 
 
+def table_lines(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    """Rows as lines with their columns below each other: so many aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < left else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
 def combination_text(name: str) -> str:
     """``2 noo: new client, old source, old target``."""
     ages = classes(name)
     return f"{COMBINATIONS.index(name) + 1} {name}: " + ", ".join(f"{ages[role]} {role}" for role in ROLES)
 
 
-def emulated_text(pair: Mapping[str, str]) -> str:
-    """That the old side of a pair is emulated; empty when it is not."""
-    return f"old is emulated: {pair['old']} presented as libvirt {pair['ceiling']}" if pair.get("ceiling") else ""
-
-
-def untried_text(releases: Sequence[str]) -> str:
-    """That there is no recorded run of some releases; empty when there is one of each."""
-    return f"nobody has run it before: {', '.join(releases)}" if releases else ""
-
-
 def step_text(step: Mapping[str, Any]) -> str:
-    """A migration procedure as the tap saw it."""
+    """A migration procedure as the relay saw it."""
     seconds = step["seconds"]
     return one_line(f"{step['link']}: {step['procedure']}, {'' if seconds is None else f'{seconds:.3f} s, '}{step['result']}")
 

@@ -316,7 +316,7 @@ def test_cut_off_attempts_that_no_death_explains_are_an_unexplained_death(path: 
     """A run killed between a daemon's death and the event that tells of it."""
     write(path, ("header", HEADER), case("a", final=False), case("a"))
     (death,) = read_journal(path).unexplained_deaths
-    assert death.in_flight == ("a",) and "cut off" in death.detail
+    assert death.in_flight == ("a",) and "interrupted" in death.detail
 
 
 @pytest.mark.parametrize(("held", "unexplained"), [("beside", False), ("death", True), (None, True)])

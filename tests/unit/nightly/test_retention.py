@@ -28,13 +28,13 @@ def run(
 
 def removed(runs: list[KeptRun], days: float = 7, running: str = "") -> list[int]:
     """The days ago of the runs that are removed."""
-    return [2000 - int(name) for name in choose(runs, NOW, days, running).remove]
+    return [2000 - int(name) for name in choose(runs, NOW, days, running)[1]]
 
 
 def test_runs_of_the_last_days_and_the_first_and_the_last_green_are_kept() -> None:
     runs = [run(day) for day in range(12)]
     assert removed(runs) == [10, 9, 8, 7]
-    assert choose(runs, NOW, 7).keep["1989"] == "it changed something"
+    assert choose(runs, NOW, 7)[0]["1989"] == "it changed something"
 
 
 def test_runs_that_changed_something_are_kept() -> None:
@@ -53,7 +53,7 @@ def test_runs_whose_comparison_has_a_change_are_kept() -> None:
 def test_the_last_green_run_is_kept_however_old() -> None:
     runs = [run(60), run(50), *(run(day, "one fails", False) for day in (40, 30, 20, 1))]
     assert removed(runs) == [30, 20]
-    assert choose(runs, NOW, 7).keep["1950"] == "it is the last green one"
+    assert choose(runs, NOW, 7)[0]["1950"] == "it is the last green one"
 
 
 def test_runs_that_cannot_be_compared_change_nothing_for_each_other() -> None:
@@ -64,8 +64,8 @@ def test_runs_that_cannot_be_compared_change_nothing_for_each_other() -> None:
 def test_a_run_without_results_is_no_base_and_is_kept() -> None:
     runs = [run(20), run(19, None, False), run(18), run(1)]
     assert removed(runs) == [18]
-    assert choose(runs, NOW, 7).keep["1981"] == "it has no results to judge it by"
-    assert choose(runs, NOW, 7, running="1981").keep["1981"] == "it is in progress, or the night's own"
+    assert choose(runs, NOW, 7)[0]["1981"] == "it has no results to judge it by"
+    assert choose(runs, NOW, 7, running="1981")[0]["1981"] == "it is in progress, or the night's own"
 
 
 def test_the_newest_run_is_kept_however_old() -> None:
@@ -75,9 +75,9 @@ def test_the_newest_run_is_kept_however_old() -> None:
 def test_choosing_again_removes_nothing_more() -> None:
     outcomes = "aabbbaaccca"
     runs = [run(100 - number, outcome, outcome == "a") for number, outcome in enumerate(outcomes)]
-    gone = set(choose(runs, NOW, 7).remove)
+    gone = set(choose(runs, NOW, 7)[1])
     rest = [entry for entry in runs if entry.name not in gone]
-    assert gone and choose(rest, NOW, 7).remove == []
+    assert gone and choose(rest, NOW, 7)[1] == []
     assert [entry.outcome for entry in rest][:5] == ["a", "b", "a", "c", "a"]
 
 

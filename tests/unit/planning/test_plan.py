@@ -267,7 +267,7 @@ def test_wrong_input_is_refused_and_nothing_is_made(
 def test_run_that_exists_is_not_started_again(given: dict[str, Any]) -> None:
     start(given, run="mine")
     before = run_file(given, "mine").read_text()
-    with pytest.raises(LabError, match=r"there is a run 'mine' already in .*; go on with it with resume=true"):
+    with pytest.raises(LabError, match=r"there is a run 'mine' already in .*; resume it with resume=true"):
         make_plan({**given, "run": "mine"})
     assert run_file(given, "mine").read_text() == before
     assert make_plan({**given, "run": "mine", "start": False})["run"] == "mine", "looking at a plan is not starting it"
