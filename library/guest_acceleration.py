@@ -24,10 +24,6 @@ options:
     description: Path of the guest's kernel, as the commands see it.
     type: str
     required: true
-  patience:
-    description: Seconds that a guest may take to its tenth tick.
-    type: float
-    default: 2
 attributes:
   check_mode: {support: full, description: Starts guests and ends them.}
 author: The libvirt migration compatibility lab (!UNKNOWN)
@@ -57,6 +53,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.lab_host.acceleration import choose
 from ansible.module_utils.migration_lab.model.errors import LabError
 
+PATIENCE = 2.0  # seconds that a guest may take to its tenth tick
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -64,13 +62,12 @@ def main() -> None:
             "emulators": {"type": "list", "elements": "list", "required": True},
             "guest": {"type": "dict", "required": True},
             "kernel": {"type": "str", "required": True},
-            "patience": {"type": "float", "default": 2},
         },
         supports_check_mode=True,
     )
     given = module.params
     try:
-        accel, reason = choose(given["emulators"], given["guest"], given["kernel"], given["patience"])
+        accel, reason = choose(given["emulators"], given["guest"], given["kernel"], PATIENCE)
     except LabError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, accel=accel, reason=reason)

@@ -14,12 +14,6 @@ options:
     description: Folder to write to. It must exist.
     type: path
     required: true
-  architectures:
-    description: Guest architectures.
-    type: list
-    elements: str
-    choices: [x86_64, aarch64]
-    default: [x86_64, aarch64]
 attributes:
   check_mode: {support: full, description: Reports what would be written.}
 author: The libvirt migration compatibility lab (!UNKNOWN)
@@ -43,22 +37,12 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.guest.kernel import build
 
-ARCHITECTURES = ["x86_64", "aarch64"]
-
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "architectures": {
-                "type": "list", "elements": "str", "choices": ARCHITECTURES, "default": ARCHITECTURES,
-            },
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
     changed = False
     kernels = {}
-    for arch in module.params["architectures"]:
+    for arch in ("x86_64", "aarch64"):
         guest = build(arch)
         path = Path(module.params["path"]) / guest.file_name
         kernels[arch] = str(path)

@@ -31,7 +31,6 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = False
-    _VALID_ARGS = frozenset(("playbook", "settings", "without", "time_limit"))
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -28,7 +28,6 @@ class ActionModule(ActionBase):
     """Takes the lock, or fails with a sentence."""
 
     _requires_connection = False
-    _VALID_ARGS = frozenset(("path", "what"))
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -1,5 +1,5 @@
 "use strict";
-// What the page can do beside being read: filter, sort, go through the matrix by keys.
+// What the page can do besides being read: filter, sort, go through the matrix by keys.
 (() => {
   const cells = [...document.querySelectorAll(".matrix a")];
   const rows = [...document.querySelectorAll("#cases tbody tr")];
