@@ -9,8 +9,9 @@ line from standard input and writes one JSON answer a line to standard output:
     {"ok": false, "error": {"code": 38, "domain": 7, "message": "..."}, "seconds": 0.002}
 
 ``limit`` is in seconds: an agent whose call takes longer ends itself, because whoever asked has given it up and cannot
-always reach it to end it.  It uses only API that libvirt 0.8 had.  It never decides anything: what to call and what to think of the answer is the
-controller's side, agent_process.py.  That side also sends this file, so nothing is installed on the machine.
+always reach it to end it.  It uses only API that libvirt 0.8 had.  It never decides anything: what to call and what to
+think of the answer is the controller's side, agent_process.py.  That side also sends this file, so nothing is installed
+on the machine.
 """
 
 import json

@@ -16,13 +16,11 @@ from .cell import Cell
 from .client import OPEN_LIMIT
 
 
-def read_versions(
-    agent: AgentProcess, cell: Cell, wait: float, arch: str = "", machine_type: str = ""
-) -> dict[str, dict[str, str]]:
+def read_versions(agent: AgentProcess, cell: Cell, wait: float, arch: str, machine_type: str) -> dict[str, dict[str, str]]:
     """Ask the client library and both daemons for their versions; the agent is connected to both afterwards.
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
-    :param arch: architecture of guests whose ``machine_type`` both hypervisors must know; empty to leave that out.
+    :param arch: architecture of guests whose ``machine_type`` both hypervisors must know.
     :returns: by role: ``libvirt``, ``kernel`` and ``packages`` (``Machine.system``), and ``python`` for the client,
         ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
@@ -50,8 +48,7 @@ def read_versions(
                 "hostname": opened["hostname"],
                 **systems[role].result(),
             }
-            if arch:
-                _check_machine_type(agent, role, machine.name, arch, machine_type)
+            _check_machine_type(agent, role, machine.name, arch, machine_type)
         return versions
     except AgentFailure as error:
         raise LabError(f"the daemons did not report their versions: {error}") from error

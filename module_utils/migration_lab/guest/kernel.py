@@ -73,7 +73,6 @@ class Guest:
     """A guest kernel and where to look for its signs of life and for its pattern.
 
     Attributes:
-        arch: architecture, in libvirt's spelling: ``x86_64`` or ``aarch64``.
         image: contents of the file that ``<kernel>`` or ``<loader>`` names.
         file_name: name, without directory, under which the lab stores the image.
         ram_base: guest-physical address of the first byte of RAM.
@@ -84,7 +83,6 @@ class Guest:
         pattern_size: bytes of the pattern.
     """
 
-    arch: str
     image: bytes
     file_name: str
     ram_base: int
@@ -112,7 +110,6 @@ def build(arch: str) -> Guest:
     counter_address = magic_address + _COUNTER_OFFSET
     pattern_address = generator.RAM_BASE + _PATTERN_OFFSET
     return Guest(
-        arch=arch,
         image=generator.image(MAGIC, magic_address, counter_address, TICK_HZ, pattern_address, PATTERN_SIZE),
         file_name=f"guest-{arch}.img",
         ram_base=generator.RAM_BASE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterable, Mapping, Optional
 
 from ..model.case import MIGRATE_FLAGS, ROLES, SIDES, Case, Method, State
 from ..model.errors import LabError
@@ -68,7 +68,7 @@ class Condition:
     situation: Callable[[Any, Situation], bool] = lambda value, situation: True
 
 
-def _names(names: Sequence[str]) -> dict[str, Any]:
+def _names(names: Iterable[str]) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(names)}}
 
 
@@ -98,7 +98,7 @@ CONDITIONS: dict[str, Condition] = {
         situation=lambda protocol, situation: bool(protocol == situation.protocol),
     ),
     "method": Condition(
-        _names([method.value for method in Method]), lambda methods: f"method {' or '.join(methods)}",
+        _names(method.value for method in Method), lambda methods: f"method {' or '.join(methods)}",
         lambda methods, case: case.method.value in methods,
     ),
     "state": Condition(
@@ -114,11 +114,11 @@ CONDITIONS: dict[str, Condition] = {
         lambda config, case: case.scenario.target_config is config,
     ),
     "flags": Condition(
-        _names(list(MIGRATE_FLAGS)), lambda flags: f"with flag {' and '.join(flags)}",
+        _names(MIGRATE_FLAGS), lambda flags: f"with flag {' and '.join(flags)}",
         lambda flags, case: set(flags) <= set(case.migrate_flags),
     ),
     "without_flags": Condition(
-        _names(list(MIGRATE_FLAGS)), lambda flags: f"without flag {' or '.join(flags)}",
+        _names(MIGRATE_FLAGS), lambda flags: f"without flag {' or '.join(flags)}",
         lambda flags, case: not set(flags) & set(case.migrate_flags),
     ),
 }

@@ -134,9 +134,11 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         rest = [case for case in cases if case.id not in earlier.cases]
         held = [attempt for attempt in earlier.attempts if attempt.held == HELD_BESIDE]
         beside = {attempt.case: f"failed concurrently with others ({attempt.reason})" for attempt in held}
-        seconds = _run_rest(settings, stage, rest, beside)
-        for text in relays.oddities if relays else ():
-            journal.append("event", event="relay-oddity", detail=text)
+        try:
+            seconds = _run_rest(settings, stage, rest, beside)
+        finally:
+            for text in relays.oddities if relays else ():
+                journal.append("event", event="relay-oddity", detail=text)
     return _result(settings, cases, path, versions, len(rest), seconds)
 
 

@@ -75,7 +75,7 @@ def test_machine_of_the_wrong_class_is_named(asked: dict[str, str], boundary: st
         check_versions(reported("9.0.0", "9.0.0", "9.0.0"), dict.fromkeys(("client", "source", "target"), asked), boundary)
 
 
-def versions_of(cell: Cell, wait: float, arch: str = "", machine_type: str = "") -> dict[str, dict[str, str]]:
+def versions_of(cell: Cell, wait: float, arch: str = "x86_64", machine_type: str = "pc") -> dict[str, dict[str, str]]:
     with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
         return read_versions(agent, cell, wait, arch, machine_type)
 

@@ -414,6 +414,18 @@ def test_run_whose_playbook_is_gone_ends(settings: Settings) -> None:
     assert (end["event"], end["complete"]) == ("end", False)
 
 
+def test_run_that_ends_early_keeps_what_the_relays_noticed(
+    settings: Settings, made: list[FakeRelays], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeRelays, "oddities", ["link client-target: no connection to its daemon"])
+    with subprocess.Popen(["true"]) as owner:
+        owner.wait()
+    with pytest.raises(LabError, match="resume it with resume=true"):
+        run_combination(replace(settings, relay=True, owner=owner.pid))
+    end, oddity = read_journal(settings.folder / "journal-a.jsonl").events
+    assert (end["event"], oddity["event"], oddity["detail"]) == ("end", "relay-oddity", *FakeRelays.oddities)
+
+
 def test_owner_is_gone_when_its_process_ends() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         owner = Owner(process.pid)
