@@ -147,10 +147,10 @@ class Record:
         ]
         explained = {case for death in deaths for case in death.in_flight}
         held = [attempt.case for attempt in self.attempts if not attempt.final and attempt.held == HELD_DEATH]
-        untold = tuple(case for case in held if case not in explained)
+        unreported = tuple(case for case in held if case not in explained)
         unexplained = [death for death in deaths if not death.culprits]
-        if untold:
-            unexplained.append(Death("a daemon died, and the run was interrupted before the cause was found", untold))
+        if unreported:
+            unexplained.append(Death("a daemon died, and the run was interrupted before the cause was found", unreported))
         return unexplained
 
 
@@ -190,13 +190,19 @@ def read_journal(path: Path) -> Record:
 def read_journals(folder: Path) -> Record:
     """The merged record of a combination, from the journals of all cells that worked on it.
 
-    Of two final results of a case the earliest counts: what one cell had finished, another may have run again unknowingly.
-
     :param folder: of the combination, ``results/<run>/<combination>``; without a journal in it the record is empty.
     :raises LabError: as ``read_journal``.
     """
+    return merge_records(folder, map(read_journal, journal_paths(folder)))
+
+
+def merge_records(folder: Path, records: Iterable[Record]) -> Record:
+    """The record of a combination from those of its journals.
+
+    Of two final results of a case the earliest counts: what one cell had finished, another may have run again unknowingly.
+    """
     merged = Record(folder)
-    for record in map(read_journal, journal_paths(folder)):
+    for record in records:
         merged.headers += record.headers
         merged.attempts += record.attempts
         merged.events += record.events
@@ -258,6 +264,19 @@ def read_line(path: Path, number: int, line: bytes) -> Optional[Union[CaseResult
         )
     read: dict[str, Any] = entry
     return read
+
+
+def check_combination(record: Record, name: str) -> None:
+    """Refuse a journal that is in the folder of another combination.
+
+    :raises LabError: naming both.
+    """
+    for header in record.headers:
+        if header["combination"] != name:
+            raise LabError(
+                f"a journal's header in {record.path} is of combination '{header['combination']}', not '{name}'; "
+                "put the journal back into its own folder"
+            )
 
 
 def check_same(record: Record, header: dict[str, Any]) -> None:

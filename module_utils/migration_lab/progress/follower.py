@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Iterable, Optional
 
 from ..journal.files import RUN_FILE, journal_paths, not_obtained_paths
-from ..journal.journal import wall_seconds
+from ..journal.journal import check_combination, merge_records, wall_seconds
 from ..journal.run_file import read_run_file
 from ..model.combination import COMBINATIONS, check_combinations
 from ..model.errors import LabError
@@ -65,12 +65,7 @@ class _Combination:
         for path in journal_paths(self._folder):
             journal = self._journals.setdefault(path, GrowingJournal(path))
             journal.read_on()
-            for header in journal.record.headers:
-                if header["combination"] != self._folder.name:
-                    raise LabError(
-                        f"the journal {path} is of combination '{header['combination']}', not '{self._folder.name}'; "
-                        "put it back into its own folder"
-                    )
+            check_combination(journal.record, self._folder.name)
 
     @property
     def selected(self) -> set[str]:
@@ -82,30 +77,27 @@ class _Combination:
         journals = [journal for journal in self._journals.values() if journal.record.stretches]
         notes = {_cell(path): path for path in not_obtained_paths(self._folder) if _modified(path) >= self._since}
         begun = {_cell(journal.path): self._phase(journal, notes.get(_cell(journal.path))) for journal in journals}
-        # Of a case that two cells ran the earliest result counts, as in the report.
-        final = sorted((line.time, case, line.verdict) for journal in journals for case, line in journal.record.cases.items())
-        verdicts = {case: verdict for _, case, verdict in reversed(final)}
-        counts, selected = Counter(verdicts.values()), self.selected
+        whole, selected = merge_records(self._folder, [journal.record for journal in journals]), self.selected
+        counts = Counter(line.verdict for line in whole.cases.values())
         phases = {**dict.fromkeys(notes, Phase.NOT_OBTAINED), **begun}  # a cell that never began has a note alone
         order = (Phase.RUNNING, Phase.INTERRUPTED, Phase.NOT_OBTAINED)
         phase = next((one for one in order if one in phases.values()), Phase.WAITING)
-        if selected and selected <= set(verdicts):
+        if selected and selected <= set(whole.cases):
             phase = Phase.DONE
         running = [journal for journal in journals if phases[_cell(journal.path)] is Phase.RUNNING and phase is Phase.RUNNING]
-        stretches = [stretch for journal in journals for stretch in journal.record.stretches]
-        stretches += [(journal.record.stretches[-1][0], now) for journal in running]
-        seconds, rate = wall_seconds(stretches), None
+        starts = [journal.record.stretches[-1][0] for journal in running]
+        seconds, rate = wall_seconds([*whole.stretches, *((start, now) for start in starts)]), None
         if running:
-            since = max(min(journal.record.stretches[-1][0] for journal in running), now - WINDOW)
-            rate = sum(time > since for time, _, _ in final) / max(now - since, 1.0)
+            since = max(min(starts), now - WINDOW)
+            recent = sum(line.time > since for journal in journals for line in journal.record.cases.values())
+            rate = recent / max(now - since, 1.0)
         elif phase is Phase.DONE:
-            rate = len(verdicts) / max(seconds, 1.0)
+            rate = len(whole.cases) / max(seconds, 1.0)
         reasons = dict.fromkeys(_reason(notes[cell]) for cell in phases if phases[cell] is Phase.NOT_OBTAINED)
         return CombinationProgress(
             self._folder.name, phase, len(selected) or others,
             {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}, seconds, rate,
-            min((start for start, _ in stretches), default=None),
-            max((journal.record.last for journal in journals), default=None),
+            min((start for start, _ in whole.stretches), default=None), whole.last if journals else None,
             "; ".join(filter(None, reasons)) if phase is Phase.NOT_OBTAINED else "",
         )
 

@@ -67,7 +67,7 @@ class CombinationProgress:
 
     @property
     def left(self) -> Optional[float]:
-        """Seconds that the rest will take at this speed; None when it is not running, or no case has ended of late."""
+        """Seconds that the rest will take at this speed; None when it is not running, or no case has ended lately."""
         if self.phase is not Phase.RUNNING or not self.rate:
             return None
         return (self.selected - self.done) / self.rate

@@ -12,7 +12,7 @@ RECIPE = ("suite", "mirror", "keyring", "packages", "architecture", "release_sha
 
 
 def check_obtainable(name: str, release: Mapping[str, Any]) -> None:
-    """Refuse a release of an archive that nobody has said where to get, or what to trust.
+    """Refuse a release of an archive without a mirror, or without a checksum to trust.
 
     :param release: the recipe, as ``recipe.resolve_release`` returns it.
     :raises LabError: with what is missing and the two ways out.

@@ -63,10 +63,10 @@ def ask(name: str, image: str, command: Sequence[str]) -> tuple[str, list[dict[s
     :raises LabError: when the image cannot be read, or the suite could not be asked.
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    offered = offered_packages(said)
+    output = done.stdout + done.stderr
+    offered = offered_packages(output)
     if done.returncode or not offered:
-        errors = [line for line in said.splitlines() if re.match("E:|Err:|W: Fail", line)]
+        errors = [line for line in output.splitlines() if re.match("E:|Err:|W: Fail", line)]
         reason = " ".join(errors) or "mmdebstrap named no package"
         raise LabError(
             f"the suite of release {name} could not be asked for newer packages: {reason}; check that its mirror is reachable, "

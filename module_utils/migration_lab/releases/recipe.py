@@ -27,8 +27,8 @@ def resolve_release(name: str, releases: Mapping[str, Any]) -> dict[str, Any]:
     base = releases.get(release["base"])
     if base is None or base["kind"] == "tree":
         known = ", ".join(sorted(entry for entry, data in releases.items() if data["kind"] != "tree"))
-        said = "there is no such release" if base is None else "that is a tree itself"
-        raise LabError(f"release '{name}': base is '{release['base']}', {said}; lay the tree over one of {known or 'none'}")
+        problem = "there is no such release" if base is None else "that is a tree itself"
+        raise LabError(f"release '{name}': base is '{release['base']}', {problem}; lay the tree over one of {known or 'none'}")
     return tree.lay_over(base, release, f"{FILES}/python")
 
 

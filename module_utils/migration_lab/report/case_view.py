@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence
+from typing import Optional, Sequence
 
 from ..journal.case_result import CaseResult
 from ..model.verdict import Verdict
@@ -31,11 +31,6 @@ class CaseView:
     @property
     def address(self) -> str:
         return address(self.combination.name, self.case)
-
-    @property
-    def checks(self) -> list[dict[str, Any]]:
-        """All checks, numbered."""
-        return self.result.rows if self.result else []
 
     @property
     def failed(self) -> str:

@@ -11,7 +11,7 @@ from ..results.run import CombinationResult, Run
 
 @dataclass(frozen=True)
 class Mark:
-    """How a result is shown: a letter besides the colour, so that the colour is not needed.
+    """How a result is shown: a letter in addition to the colour, so that the colour is not needed.
 
     ``code`` is the name of its colours in style sheets, ``meaning`` what the word stands for.
     """

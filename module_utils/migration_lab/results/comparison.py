@@ -83,9 +83,9 @@ class Change:
 
     @property
     def lines(self) -> list[str]:
-        """The reasons that there are, with which is which."""
-        told = {"was": self.reason_before, "is": self.reason_after}
-        return [f"{word}: {reason}" for word, reason in told.items() if reason]
+        """The reasons, each with whose it is; empty ones are left out."""
+        reasons = {"was": self.reason_before, "is": self.reason_after}
+        return [f"{word}: {reason}" for word, reason in reasons.items() if reason]
 
     def to_data(self) -> dict[str, str]:
         """The change as run.json and the module's result have it, under its kind."""
@@ -181,7 +181,7 @@ def case_state(combination: CombinationResult, case: str) -> tuple[str, str]:
 def _changes(new: CombinationResult, old: CombinationResult) -> Iterator[Change]:
     yield from _change(new.name, "", _whole(old), _whole(new))
     if not new.obtained:
-        return  # said once, for the combination
+        return  # reported once, for the combination
     for case in new.selected:
         if old.obtained and case not in old.selected:
             continue

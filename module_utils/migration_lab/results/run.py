@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result of a run: reads run.json and the journals, counts, and says whether the run is green and what keeps it from it."""
+"""The result of a run: reads run.json and the journals, counts, and tells whether the run is green or what keeps it from it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from typing import Any, Mapping, Optional
 
 from ..journal.case_result import CaseResult
 from ..journal.files import RUN_FILE, journal_path, journal_paths, not_obtained_paths
-from ..journal.journal import Record, read_journals
+from ..journal.journal import Record, check_combination, read_journals
 from ..journal.run_file import read_object, read_run_file
 from ..judging.check import FAIL, PASS
 from ..model.combination import COMBINATIONS, check_combinations, classes
-from ..model.errors import LabError
 from ..model.verdict import RED_VERDICTS, Verdict
 from ..suites.migration.checks import CANONICAL_CHECKS
 from .failure import Failure, Kind
 from .wording import count, one_line, timestamp
-
-# Results of a check that was run.
-_JUDGED = (PASS, FAIL)
 
 
 @dataclass(frozen=True)
@@ -81,8 +77,7 @@ class CombinationResult:
     @property
     def checks_judged(self) -> int:
         """Checks of the suite that passed or failed; those that were not run are not among them."""
-        lines = self.results.values()
-        return sum(check.result in _JUDGED for line in lines for check in line.checks)
+        return sum(check.result in (PASS, FAIL) for line in self.results.values() for check in line.checks)
 
     @property
     def seconds(self) -> Optional[float]:
@@ -279,12 +274,7 @@ def _read_record(folder: Path, name: str) -> Optional[Record]:
     record = read_journals(folder / name)
     if not record.selected:
         return None
-    for header in record.headers:
-        if header["combination"] != name:
-            raise LabError(
-                f"a journal in {folder / name} is of combination '{header['combination']}', not '{name}'; "
-                "put it back into its own folder"
-            )
+    check_combination(record, name)
     return record
 
 
