@@ -88,6 +88,12 @@ class FakeClientAgent:
                 raise DaemonSilent(f"could not connect to {machine.name}")
         return self
 
+    def __enter__(self) -> FakeClientAgent:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.drop()
+
     def drop(self) -> None:
         self.drops += 1
         FakeClientAgent.dropped.set()

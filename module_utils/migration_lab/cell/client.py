@@ -28,13 +28,19 @@ class DaemonSilent(LabError):
 
 
 class ClientAgent:
-    """An agent with its connections to both daemons, replaced when it has died, hung, or lost a daemon."""
+    """An agent with its connections to both daemons, replaced when it has died, hung, or lost a daemon. Use ``with``."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._agent: Optional[AgentProcess] = None
         self.replaced = 0
         self._retired_seconds = 0.0
+
+    def __enter__(self) -> ClientAgent:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.drop()
 
     @property
     def call_seconds(self) -> float:

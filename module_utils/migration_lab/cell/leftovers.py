@@ -40,10 +40,8 @@ def remove_leftovers(cell: Cell, domains: Domains, names: list[str]) -> None:
 
 def _remove(cell: Cell, domains: Domains, names: list[str]) -> list[str]:
     """Remove domains, and return what is left of them, in words."""
-    connection = ClientAgent(cell)
     try:
-        return [text for name in names for text in domains.remove(name, connection)]
+        with ClientAgent(cell) as client:
+            return [text for name in names for text in domains.remove(name, client)]
     except AgentFailure as error:
         return [str(error)]
-    finally:
-        connection.drop()

@@ -86,7 +86,7 @@ class Framer:
 
     def __init__(self, wanted: Callable[[Header], bool]) -> None:
         """
-        :param wanted: tells from its header whether a message is to be assembled; must not have effects.
+        :param wanted: decides from its header whether a message is to be assembled; must not have effects.
         """
         self.oddity = ""
         self._wanted = wanted

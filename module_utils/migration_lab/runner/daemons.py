@@ -72,11 +72,9 @@ class Daemons:
         return revive
 
     def _answers(self, machine: Machine) -> bool:
-        probe = ClientAgent(replace(self._cell, source=machine, target=machine, relayed={}))
-        try:
-            probe.agent()
-        except DaemonSilent:
-            return False
-        finally:
-            probe.drop()
+        with ClientAgent(replace(self._cell, source=machine, target=machine, relayed={})) as probe:
+            try:
+                probe.agent()
+            except DaemonSilent:
+                return False
         return True

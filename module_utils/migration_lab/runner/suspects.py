@@ -37,12 +37,9 @@ class Suspects:
         dead = self._deaths
         cases = self.give_up(worker, logs)
         stage.daemons.restart(dead)
-        client = ClientAgent(stage.cell)
-        left = [text for case in cases for text in self._clean(case, client)]
-        try:
+        with ClientAgent(stage.cell) as client:
+            left = [text for case in cases for text in self._clean(case, client)]
             culprits = [case.id for case in cases if stage.run_alone(case, client, worker, number=2)]
-        finally:
-            client.drop()
         stage.record_death(dead, [case.id for case in cases], culprits, logs, left)
 
     def give_up(self, worker: int, logs: list[str]) -> list[Case]:

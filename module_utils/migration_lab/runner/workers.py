@@ -77,13 +77,10 @@ class Workers:
         return not self._pending and not self._alone
 
     def _run_rest_alone(self) -> None:
-        client = ClientAgent(self._stage.cell)
-        try:
+        with ClientAgent(self._stage.cell) as client:
             while self._alone and not self._stop():
                 case, note = self._alone.popleft()
                 self._stage.run_alone(case, client, worker=0, number=2 if note else 1, note=note)
-        finally:
-            client.drop()
 
     def _report_silent_death(self) -> None:
         """A daemon that is dead though every case passed: no case is to blame, and the next ones need it."""
@@ -93,16 +90,13 @@ class Workers:
             self._stage.daemons.restart(dead)
 
     def _work(self, worker: int) -> None:
-        client = ClientAgent(self._stage.cell)
         try:
-            while True:
-                case = self._next(worker)
-                if case is None:
-                    return
-                if worker in self._stale:
-                    self._stale.discard(worker)
-                    client.drop()
-                self._conclude(worker, self._stage.procedure.run(case, client), client)
+            with ClientAgent(self._stage.cell) as client:
+                while (case := self._next(worker)) is not None:
+                    if worker in self._stale:
+                        self._stale.discard(worker)
+                        client.drop()
+                    self._conclude(worker, self._stage.procedure.run(case, client), client)
         except BaseException as error:  # a worker's fault ends the run, with the fault reported
             with self._turn:
                 self._broken = self._broken or error
@@ -110,8 +104,6 @@ class Workers:
                 self._halted = False
                 self._turn.notify_all()
                 self._suspects.give_up(worker, [])
-        finally:
-            client.drop()
 
     def _next(self, worker: int) -> Optional[Case]:
         with self._turn:
