@@ -67,9 +67,8 @@ def _record(history: History, run: str) -> RunRecord:
 
 def _of_combination(view: HistoryView, runs: Sequence[RunRecord], combination: str) -> tuple[list[str], list[list[str]]]:
     results = [(run, run.combinations[combination]) for run in runs]
-    numbers = [verdict.key for verdict in Verdict]
     shown = [
-        number for number in numbers if number == Verdict.PASS.value or any(result.counts[number] for _, result in results)
+        verdict.key for verdict in Verdict if verdict is Verdict.PASS or any(result.counts[verdict.key] for _, result in results)
     ]
     changed = view.changed_in(combination)
     rows = [

@@ -233,12 +233,12 @@ class Night:
 
     def to_data(self) -> dict[str, Any]:
         """As it is kept with the run and posted to a webhook."""
+        report = self.report or {}
         return {
             "schema": SCHEMA, "run": self.run, "folder": self.folder, "host": self.host, "resumed": self.resumed, "why": self.why,
             "green": self.green, "changed": self.changed, "failed": self.failed, "line": self.line,
             "packages": self.packages, "problems": self.problems,
-            "summary": (self.report or {}).get("summary", ""), "counts": (self.report or {}).get("counts", {}),
-            "comparison": (self.report or {}).get("comparison"),
+            "summary": report.get("summary", ""), "counts": report.get("counts", {}), "comparison": report.get("comparison"),
         }
 
     def save(self) -> None:

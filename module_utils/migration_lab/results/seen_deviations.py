@@ -12,9 +12,6 @@ from ..model.verdict import Verdict
 from .run import Run
 from .wording import effect_text
 
-# What can become of a deviation that is expected.
-SEEN, NOT_COME = Verdict.KNOWN.value, Verdict.FIXED.value
-
 
 @dataclass(frozen=True)
 class SeenDeviation:
@@ -40,8 +37,8 @@ class SeenDeviation:
 
     def cell(self, combination: str) -> str:
         """How often a combination saw it, in words: ``32 known``; empty when it did not."""
-        numbers = ((self.known.get(combination), SEEN), (self.fixed.get(combination), NOT_COME))
-        return ", ".join(f"{number} {word}" for number, word in numbers if number)
+        numbers = {Verdict.KNOWN: self.known.get(combination), Verdict.FIXED: self.fixed.get(combination)}
+        return ", ".join(f"{number} {verdict.value}" for verdict, number in numbers.items() if number)
 
     def to_data(self) -> dict[str, Any]:
         """The counts as run.json and the module's result have them."""
@@ -50,17 +47,17 @@ class SeenDeviation:
 
 def seen_deviations(run: Run) -> list[SeenDeviation]:
     """The entries of the run's ledger, in its order; none of a run that is older than the ledger."""
-    found: Counter[tuple[str, str, str]] = Counter(
-        (line.deviation, line.verdict.value, combination.name)
+    found: Counter[tuple[str, Verdict, str]] = Counter(
+        (line.deviation, line.verdict, combination.name)
         for combination in run.combinations
         for line in combination.results.values()
     )
     names = [combination.name for combination in run.combinations]
 
-    def numbers(entry: str, verdict: str) -> dict[str, int]:
+    def numbers(entry: str, verdict: Verdict) -> dict[str, int]:
         return {name: found[entry, verdict, name] for name in names if found[entry, verdict, name]}
 
     return [
-        SeenDeviation(entry, numbers(entry["id"], SEEN), numbers(entry["id"], NOT_COME))
+        SeenDeviation(entry, numbers(entry["id"], Verdict.KNOWN), numbers(entry["id"], Verdict.FIXED))
         for entry in run.data.get("deviations", [])
     ]
