@@ -11,7 +11,7 @@ import yaml
 from migration_lab.model.case import MIGRATE_FLAGS, Case, FlagSet, Method, Scenario, State, select_cases
 from migration_lab.model.errors import LabError
 from migration_lab.model.profile import Profile
-from migration_lab.model.verdict import RED_VERDICTS, Verdict
+from migration_lab.model.verdict import JUDGED, RED_VERDICTS, Verdict
 from migration_lab.model.version import format_version, parse_version
 from synthetic_run import CASES, PROFILE, ROOT
 
@@ -75,7 +75,7 @@ def test_case_adds_the_methods_flags_to_its_own(
 
 
 def test_red_verdicts() -> None:
-    assert set(Verdict) - set(RED_VERDICTS) == {Verdict.PASS, Verdict.KNOWN, Verdict.SKIP}
+    assert set(JUDGED) - set(RED_VERDICTS) == {Verdict.PASS, Verdict.KNOWN, Verdict.SKIP}
 
 
 @pytest.mark.parametrize(
