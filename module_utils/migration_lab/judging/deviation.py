@@ -19,6 +19,7 @@ from .condition import Conditions, Situation
 # The check that fails when a daemon has died: cases of such an entry are run alone.
 DAEMONS_ALIVE = "daemons-alive"
 
+
 @dataclass(frozen=True)
 class Effect:
     """A check that fails, and shell patterns of which one matches what it got. An optional one need not be seen."""
@@ -61,10 +62,6 @@ class Deviation:
         """Whether a daemon dies of it: such cases are run alone."""
         return any(effect.check == DAEMONS_ALIVE and not effect.optional for effect in self.effects)
 
-    def applies(self, case: Case, situation: Situation) -> bool:
-        """Whether the deviation is expected of the case."""
-        return self.when.met(case, situation)
-
     @property
     def _needed(self) -> list[Effect]:
         return [effect for effect in self.effects if not effect.optional]
@@ -81,7 +78,7 @@ class Deviation:
 
 def find(ledger: Sequence[Deviation], case: Case, situation: Situation) -> Optional[Deviation]:
     """The one entry that applies to a case, if any. That there is only one, ``ledger.load_ledger`` has seen to."""
-    return next((deviation for deviation in ledger if deviation.applies(case, situation)), None)
+    return next((deviation for deviation in ledger if deviation.when.met(case, situation)), None)
 
 
 def apply(judgement: Judgement, deviation: Optional[Deviation]) -> Judgement:
@@ -90,28 +87,17 @@ def apply(judgement: Judgement, deviation: Optional[Deviation]) -> Judgement:
     :returns: ``known`` when exactly its effects were seen, ``fixed`` when the case passed all the same, and ``fail`` with
         a reason when something else was seen. A fault of the lab is never explained by a deviation.
     """
-    if deviation is None:
+    if deviation is None or judgement.verdict not in (Verdict.PASS, Verdict.FAIL):
         return judgement
     expected = deviation.effects_text()
-    failed = [check for check in judgement.checks + judgement.further if check.result == FAIL]
     if judgement.verdict is Verdict.PASS:
-        return replace(
-            judgement,
-            verdict=Verdict.FIXED,
-            deviation=deviation.id,
-            reason=f"deviation {deviation.id} was expected and did not come: {expected}",
-            rule=f"deviation {deviation.id}: expected {expected}; every check passed",
-        )
-    if judgement.verdict is not Verdict.FAIL:
-        return judgement
+        reason = f"deviation {deviation.id} was expected and did not come: {expected}"
+        rule = f"deviation {deviation.id}: expected {expected}; every check passed"
+        return replace(judgement, verdict=Verdict.FIXED, deviation=deviation.id, reason=reason, rule=rule)
+    failed = [check for check in judgement.checks + judgement.further if check.result == FAIL]
     seen = "; ".join(f"{check.name} got {check.got}" for check in failed)
     if deviation.explains(failed):
-        return replace(
-            judgement,
-            verdict=Verdict.KNOWN,
-            deviation=deviation.id,
-            reason=f"known deviation {deviation.id}: {seen}",
-            rule=f"deviation {deviation.id}: {seen}",
-        )
+        reason, rule = f"known deviation {deviation.id}: {seen}", f"deviation {deviation.id}: {seen}"
+        return replace(judgement, verdict=Verdict.KNOWN, deviation=deviation.id, reason=reason, rule=rule)
     reason = f"{judgement.reason}; deviation {deviation.id} expects exactly: {expected}"
     return replace(judgement, reason=reason, rule=f"deviation {deviation.id} expects exactly: {expected}; seen: {seen}")

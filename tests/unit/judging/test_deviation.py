@@ -116,7 +116,7 @@ def test_no_two_entries_apply_to_a_case() -> None:
     some = [case for case in cases("tck") if not case.scenario.target_config and not case.scenario.persistent]
     for source, target, client, case, protocol in product(numbers, numbers, numbers[::4], some, ("v2", "v3")):
         here = Situation({"client": client, "source": source, "target": target}, {}, protocol)
-        assert sum(deviation.applies(case, here) for deviation in LEDGER) < 2, (here, case.id)
+        assert sum(deviation.when.met(case, here) for deviation in LEDGER) < 2, (here, case.id)
 
 
 def test_exactly_the_effects_are_known() -> None:
@@ -214,7 +214,7 @@ def test_every_condition_counts() -> None:
     here = situation(CASE, "0.9.2", "0.9.1", "0.9.2")
 
     def applies(**when: Any) -> bool:
-        return Deviation.from_data(entry(when=when)).applies(CASE, here)
+        return Deviation.from_data(entry(when=when)).when.met(CASE, here)
 
     assert applies(client=">=0.9.2", source="<0.9.2", target_qemu=">=7.2.0", protocol="v2", method=["p2p"], state="paused",
                    persistent=False, target_config=True, flags=["persist-dest", "peer2peer"], without_flags=["live"])
@@ -223,7 +223,7 @@ def test_every_condition_counts() -> None:
     assert not applies(target_config=False) and not applies(flags=["live", "persist-dest"])
     assert not applies(without_flags=["persist-dest"])
     unknown = Deviation.from_data(entry(when={"source_qemu": "<5.2.0"}))
-    assert not unknown.applies(CASE, Situation(here.libvirt, {}, "v2")), "a version that is not known meets no condition"
+    assert not unknown.when.met(CASE, Situation(here.libvirt, {}, "v2")), "a version that is not known meets no condition"
 
 
 @pytest.fixture

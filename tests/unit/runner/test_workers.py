@@ -142,7 +142,7 @@ def time_out(attempt: Attempt) -> None:
     ("behaviour", "verdict", "reason"),
     [(break_lab, "error", "the agent was ended by SIGKILL"), (time_out, "fail", "timed out")],
 )
-def test_agent_of_a_case_that_was_cut_off_is_replaced(cell: FakeCell, behaviour: Any, verdict: str, reason: str) -> None:
+def test_agent_of_a_case_that_was_interrupted_is_replaced(cell: FakeCell, behaviour: Any, verdict: str, reason: str) -> None:
     cell.behave(A, behaviour)
     assert cell.run([A, B]) is True
     assert cell.attempts() == [(A.id, 1, True, verdict), (B.id, 1, True, "pass")]
@@ -276,7 +276,7 @@ def test_culprits_failure_says_that_the_daemon_died(cell: FakeCell) -> None:
     assert len(line.logs) == 2
 
 
-def test_culprit_that_was_cut_off_by_the_death_is_libvirts_failure(cell: FakeCell) -> None:
+def test_culprit_that_was_interrupted_by_the_death_is_libvirts_failure(cell: FakeCell) -> None:
     def die_silently(attempt: Attempt) -> None:
         cell.kill_target(attempt)
         break_lab(attempt)
@@ -327,7 +327,7 @@ def test_daemon_that_hangs_is_as_good_as_dead(cell: FakeCell, again: bool) -> No
     assert cell.attempts()[-1] == (B.id, 1, True, "pass") and not cell.target.hangs
 
 
-def test_every_worker_connects_anew_after_a_death(cell: FakeCell) -> None:
+def test_every_worker_connects_again_after_a_death(cell: FakeCell) -> None:
     cell.behave(A, cell.suffer)
     cell.behave(B, cell.kill_target)
     both = threading.Barrier(2)
@@ -341,7 +341,7 @@ def test_every_worker_connects_anew_after_a_death(cell: FakeCell) -> None:
 def test_what_a_suspect_has_left_does_not_touch_its_second_attempt(
     cell: FakeCell, monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
-    """Its domain has another name, and what stays of the first is told with the death."""
+    """Its domain has another name, and what stays of the first is reported with the death."""
 
     def clean(name: str, connection: object, limit: float) -> list[str]:
         if stays:
@@ -477,7 +477,7 @@ def test_leftovers_that_stay_are_named(cell: FakeCell, monkeypatch: pytest.Monke
     assert (cell.source.restarts, cell.target.restarts) == (1, 1), "tried once with daemons started anew, not more"
 
 
-def test_daemons_that_do_not_let_go_of_leftovers_are_started_anew(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_daemons_that_do_not_let_go_of_leftovers_are_restarted(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     def clean(name: str, connection: FakeClientAgent) -> list[str]:
         return [] if cell.target.restarts else [f"{name} on the target: transient, paused"]
 

@@ -270,7 +270,7 @@ def test_killing_cases_come_before_those_that_are_tried_again(unsure: FakeCell) 
 
 
 @pytest.mark.parametrize("again", ["pass", "fail"])
-def test_run_cut_off_before_the_second_attempt_is_gone_on_with(unsure: FakeCell, again: str) -> None:
+def test_run_interrupted_before_the_second_attempt_is_resumed(unsure: FakeCell, again: str) -> None:
     unsure.behave(A, lambda attempt: cast(None, unsure.stop.wait(PATIENCE)))
 
     def fail_and_stop(attempt: Attempt) -> None:
@@ -312,7 +312,7 @@ def test_what_was_connected_to_a_daemon_that_died_is_not_used_any_more(cell: Fak
     assert drops == [1]
 
 
-def test_agent_of_a_case_alone_that_was_cut_off_is_replaced(cell: FakeCell) -> None:
+def test_agent_of_a_case_alone_that_was_interrupted_is_replaced(cell: FakeCell) -> None:
     drops: list[int] = []
     cell.know(**KILLING)
     cell.behave(B, break_lab)
@@ -331,7 +331,7 @@ def test_daemon_that_cannot_be_started_again_ends_the_run(killing: FakeCell, mon
     assert set(killing.record.cases) == {A.id}, "B and D have no result, so a resumed run asks again"
 
 
-def test_stuck_daemon_is_started_anew_with_the_dead_one(killing: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stuck_daemon_is_restarted_with_the_dead_one(killing: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     def stuck(attempt: Attempt, revive: Revive) -> None:
         assert revive(unsure=True, both=True).blamed == {"target": "the daemon on the target (process 22) died"}
 

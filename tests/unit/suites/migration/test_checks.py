@@ -415,7 +415,7 @@ def copies(**moved: int | None) -> tuple[Copy, ...]:
         (RUNS, Survival(20, 25, True, copies(target=0)), "fail: 25, standing", "pass: whole", "pass: running on none"),
         (RUNS, Survival(20, 25, None, copies(target=None)), "fail: 25, standing", None, "pass: running on none"),
         (RUNS, Survival(20, 25, True, ()), "fail: 25, standing", "pass: whole", "pass: running on none"),
-        # A guest that counts only where it must not be has not gone on.
+        # A guest that counts only where it must not be has not continued.
         (RUNS, Survival(20, 25, True, copies(source=3, target=0)), "fail: 25, standing", "pass: whole",
          "pass: running on source"),
         # A paused one stands still, where it stood.

@@ -313,7 +313,7 @@ def test_guest_that_does_not_count_is_the_labs_error(cell: Cell, connection: Cli
     assert attempt.seen.migrated is None and attempt.seen.leftovers == [] and names(connection) == []
 
 
-def test_guest_whose_memory_is_not_there_has_not_gone_on(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
+def test_guest_whose_memory_is_not_there_has_not_continued(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
     witness.counters["target"] = witness.whole = None
     attempt = runner(cell, witness=witness).run(NORMAL, connection)
     assert verdict(attempt) == (
@@ -504,7 +504,7 @@ LOST = AgentDied(1, "cannot acquire state change lock")
 
 @pytest.mark.parametrize("answer", [LOST, ["mlab-noo-032 on the source: persistent, running"]], ids=["refused", "left over"])
 @pytest.mark.parametrize("deaths", [{}, {"source": "the daemon on the source (process 8) does not answer"}], ids=len)
-def test_daemon_that_is_stuck_after_its_peer_died_is_started_anew_too(
+def test_daemon_that_is_stuck_after_its_peer_died_is_restarted_too(
     cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception, deaths: dict[str, str]
 ) -> None:
     Cleaner(monkeypatch, answer)
@@ -515,7 +515,7 @@ def test_daemon_that_is_stuck_after_its_peer_died_is_started_anew_too(
     assert connection.replaced == 2
 
 
-def test_what_stays_though_both_daemons_were_started_anew_is_left_over(
+def test_what_stays_though_both_daemons_were_restarted_is_left_over(
     cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Cleaner(monkeypatch, ["process 7 on the source"], ["process 7 on the source"])
