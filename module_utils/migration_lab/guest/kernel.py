@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's guest: a kernel of less than a kilobyte that fills memory with a pattern, then counts in memory.
+"""The lab's guest: a kernel of less than a kilobyte of code that fills memory with a pattern, then counts in memory.
 
 A migrated guest can only show that it continued where it had stopped if it does something that can be seen from outside.
 This one needs no device: it writes a magic and counts timer ticks in its *status page*, which
