@@ -18,8 +18,10 @@ from .witness import Witness
 # Domains get UUIDs made from this, the run and their names, so that both daemons take a guest for the same one.
 UUID_SPACE = uuid.UUID("6b1f0a52-6a0e-4c59-9c54-1d0f4d0c4f0a")
 
-# Seconds that a guest may be seen shutting down before that counts as its state.
+# Seconds that a guest may change or be seen shutting down before what is seen counts as its state.
 SETTLE_LIMIT = 10.0
+# Seconds for which two restarted daemons must show the same before it counts.
+STEADY = 1.0
 
 
 class Domains:
@@ -52,14 +54,24 @@ class Domains:
         """A domain as the daemon of a side shows it; ``limit`` is in seconds."""
         return Sight(**agent.call("look", limit, connection=side, name=name))
 
-    def look_settled(self, agent: AgentProcess, side: str, name: str, limit: float) -> Sight:
-        """The same once the domain is not shutting down: a daemon that was restarted first ends guests that it has lost."""
-        deadline = time.monotonic() + SETTLE_LIMIT
-        sight = self.look(agent, side, name, limit)
-        while sight.state == "in shutdown" and time.monotonic() < deadline:
+    def look_settled(self, agent: AgentProcess, name: str, limit: float, restarted: bool) -> tuple[Sight, Sight]:
+        """A domain as source and target show it once neither is on its way to another state.
+
+        A daemon that was restarted first shows what it finds in its state files, and ends guests that it has lost a moment later.
+
+        :param limit: seconds for each call.
+        :param restarted: whether a daemon was restarted just now: what is seen must then stay the same for a while.
+        """
+        started = since = time.monotonic()
+        sights = tuple(self.look(agent, side, name, limit) for side in SIDES)
+        while (now := time.monotonic()) < started + SETTLE_LIMIT:
+            if all(sight.state != "in shutdown" for sight in sights) and (not restarted or now >= since + STEADY):
+                break
             time.sleep(0.1)
-            sight = self.look(agent, side, name, limit)
-        return sight
+            again = tuple(self.look(agent, side, name, limit) for side in SIDES)
+            if again != sights:
+                sights, since = again, time.monotonic()
+        return sights[0], sights[1]
 
     def description(self, agent: AgentProcess, side: str, name: str, limit: float) -> str:
         """The description in a domain's config, empty when it has none."""

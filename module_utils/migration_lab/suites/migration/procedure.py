@@ -90,8 +90,8 @@ class Migration(Procedure):
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, the target's config, and the guest itself."""
         seen, name, domains, witness = attempt.seen, self.name(attempt), self.bench.domains, self.bench.witness
-        source = domains.look_settled(agent, "source", name, limit)
-        target = domains.look_settled(agent, "target", name, limit)
+        restarted = bool(seen.daemon_deaths or seen.expected_deaths)
+        source, target = domains.look_settled(agent, name, limit, restarted)
         assert seen.migrated is not None
         side, there = ("target", target) if seen.migrated.ok else ("source", source)
         if seen.migrated.ok and target.persistent:

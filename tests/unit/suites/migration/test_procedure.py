@@ -430,6 +430,12 @@ DEATH = {"target": "the daemon on the target (process 7) died"}
 KERNEL = "/lab/eof"
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake daemons need no time to settle."""
+    monkeypatch.setattr("migration_lab.cell.domains.STEADY", 0.0)
+
+
 class Reviver:
     """Says of each call what died, and keeps what it was told: to ask for daemons that hang, to start both anew."""
 
