@@ -173,14 +173,17 @@ def test_nights_resume_an_interrupted_one_and_report_what_is_newer(image: str, r
     newer = podman("inspect", "--type", "image", "--format", "{{.Id}}", image)
     assert newer != aged
     assert subprocess.run(["podman", "image", "exists", aged], check=False).returncode == 1, "the old image is gone"
-    (package,) = state(lab.results)["packages"]
-    assert (package["release"], package["name"]) == (RELEASE, AGED) and package["old"] == f"{package['new']}~aged"
+    # The suite may have got newer packages of its own since the image was built.
+    packages = state(lab.results)["packages"]
+    (package,) = [package for package in packages if package["name"] == AGED]
+    assert package["release"] == RELEASE and package["old"] == f"{package['new']}~aged"
     assert f"{RELEASE}: {AGED} {package['old']} -> {package['new']}" in third.message()
     assert "notified by webhook in 3 attempts" in third.message()
     assert receiver.refused == 2
     (posted,) = receiver.posted
-    assert posted["packages"] == [package] and posted["green"] is True and "1 package newer" in posted["text"]
-    assert json.loads((Path(posted["folder"]) / "nightly.json").read_text())["packages"] == [package]
+    number = "1 package newer" if len(packages) == 1 else f"{len(packages)} packages newer"
+    assert posted["packages"] == packages and posted["green"] is True and number in posted["text"]
+    assert json.loads((Path(posted["folder"]) / "nightly.json").read_text())["packages"] == packages
     assert "s3cret-token" not in third.output
     machine = podman("inspect", "--format", "{{.Image}}", "mlab-t-source-new")
     assert machine == newer, "the machines are made of the new image"
