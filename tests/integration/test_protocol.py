@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Protocol v2 on real daemons, whose old side the relay emulates: what is known, what is seen of it, and that it is said."""
+"""Protocol v2 on real daemons, whose old side the relay emulates: what is known, what is seen of it, and what is reported."""
 
 from __future__ import annotations
 

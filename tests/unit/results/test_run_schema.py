@@ -83,9 +83,9 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def shortened(data: Any) -> Any:
-    """Nested data with the first entry of every list, and of the combinations one that ran and one that did not."""
+    """Nested data with the first entry of every list, and of the combinations the first four: some ran, some did not."""
     if isinstance(data, dict):
-        return {key: shortened(value) for key, value in data.items() if key not in COMBINATIONS[2:]}
+        return {key: shortened(value) for key, value in data.items() if key not in COMBINATIONS[4:]}
     return [shortened(value) for value in data[:1]] if isinstance(data, list) else data
 
 
@@ -93,7 +93,7 @@ def test_another_type_anywhere_is_refused(completed: dict[str, Any]) -> None:
     data = shortened(completed)
     assert errors(data) == []
     found = [path for path in places(data) if path[:2] != ("deviations", 0)]
-    assert len(found) > 150
+    assert len(found) > 200
     accepted = []
     for path in found:
         holder = data
