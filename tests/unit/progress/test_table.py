@@ -154,7 +154,8 @@ def test_a_child_can_write_however_much_is_drawn(monkeypatch: pytest.MonkeyPatch
     drawn_enough = threading.Event()
 
     def draw() -> None:
-        while not drawn_enough.is_set():
+        # Without a pause the drawing thread takes the table's lock again before another thread wakes: forks would wait for ever.
+        while not drawn_enough.wait(0.001):
             table.update(BUSY)
 
     drawing = threading.Thread(target=draw)
