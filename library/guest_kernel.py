@@ -35,14 +35,14 @@ kernels:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.guest.kernel import build
+from ansible.module_utils.migration_lab.guest.kernel import ARCHITECTURES, build
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
     changed = False
     kernels = {}
-    for arch in ("x86_64", "aarch64"):
+    for arch in ARCHITECTURES:
         guest = build(arch)
         path = Path(module.params["path"]) / guest.file_name
         kernels[arch] = str(path)

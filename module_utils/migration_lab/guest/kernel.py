@@ -15,7 +15,7 @@ offset     size    contents
 0          2 MiB   the image, and what QEMU and its firmware place beside it
 2 MiB      8 KiB   status page; on x86_64 the page after it is the stack
 4 MiB      8 MiB   pattern: 32-bit words, no two of them equal
-12 MiB     4 MiB   never touched by the guest; on x86_64 the firmware's tables
+12 MiB     4 MiB   never touched by the guest; on x86_64 the firmware's tables, on s390x the firmware
 ========== ======= ============================================================
 
 Status page: one page (4096 bytes) of guest-physical memory, at RAM base + 2 MiB, little endian.
@@ -31,10 +31,10 @@ offset size field
 ====== ==== ================================================================================
 
 The counter shows that the guest makes progress; it is no clock. Ticks get lost when the guest gets no processor time
-(TCG on an idle lab host: 99 to 100 a second on x86_64, 95 to 99 on aarch64; fewer on a busy one). A guest that meets an
-exception stops counting for good and stays halted; one that is reset starts again at 0.
+(TCG on an idle lab host: 99 to 100 a second on x86_64, 95 to 99 on aarch64, 97 to 99 on s390x; fewer on a busy one). A
+guest that meets an exception stops counting for good and stays halted; one that is reset starts again at 0.
 
-Both guests run in 16 MiB of RAM. QEMU's ``-kernel`` (libvirt: ``<kernel>``) starts them; the x86_64 image is firmware as
+The guests run in 16 MiB of RAM. QEMU's ``-kernel`` (libvirt: ``<kernel>``) starts them; the x86_64 image is firmware as
 well (``-bios``, ``<loader>``), which is nine times as fast as SeaBIOS. They need no initrd, command line, disk, display
 or serial port, and one processor. The pattern overwrites aarch64's device tree, at 8 MiB.
 
@@ -44,18 +44,19 @@ arch    machine             processor                                    interru
 x86_64  pc-i440fx-*, q35    any: 32-bit code, no instruction after i486  PIC and PIT
 aarch64 virt-*              a 64-bit one, named (cortex-a57): the        GICv2, to be asked for
                             machine's default is 32-bit                  (``<gic version='2'/>``)
+s390x   s390-ccw-virtio-*   any: no instruction after z900               clock comparator
 ======= =================== ============================================ =================================
 
 An aarch64 guest is for pairs with equal QEMU versions. QEMU sends the processor's registers as a list that must match,
 and TCG's list changes between versions: 7.2 and 10.0 refuse each other's guests ("error while loading state for
-instance 0x0 of device 'cpu'"), with every processor model tried. x86_64 guests migrate between those two both ways.
+instance 0x0 of device 'cpu'"), with every processor model tried. x86_64 and s390x guests migrate between those two both ways.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import aarch64, x86_64
+from . import aarch64, s390x, x86_64
 
 MAGIC = b"MIGRLAB1"
 TICK_HZ = 100
@@ -65,7 +66,8 @@ _STATUS_OFFSET = 2 * 1024 * 1024
 _COUNTER_OFFSET = 8
 _PATTERN_OFFSET = 4 * 1024 * 1024
 
-_GENERATORS = {"aarch64": aarch64, "x86_64": x86_64}
+_GENERATORS = {"aarch64": aarch64, "s390x": s390x, "x86_64": x86_64}
+ARCHITECTURES = tuple(_GENERATORS)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def build(arch: str) -> Guest:
     """Generate the guest kernel of an architecture; the same input gives the same bytes.
 
     Args:
-        arch: ``x86_64`` or ``aarch64``.
+        arch: one of ``ARCHITECTURES``.
 
     Raises:
         ValueError: the lab has no guest for this architecture.

@@ -17,11 +17,12 @@ from typing import Union
 
 import pytest
 
-from migration_lab.guest import aarch64, pattern, x86_64
+from migration_lab.guest import aarch64, pattern, s390x, x86_64
 from migration_lab.guest import kernel as guest
+from s390x_processor import S390xProcessor
 
-GENERATORS = {"aarch64": aarch64, "x86_64": x86_64}
-ARCHITECTURES = ["x86_64", "aarch64"]
+GENERATORS = {"aarch64": aarch64, "s390x": s390x, "x86_64": x86_64}
+ARCHITECTURES = ["x86_64", "aarch64", "s390x"]
 MIB = 1024 * 1024
 PAGE = 4096
 
@@ -270,11 +271,19 @@ def started_aarch64(address: int = aarch64.LOAD_ADDRESS, pattern_size: int = SMA
     return machine
 
 
-def started(arch: str, pattern_size: int = SMALL) -> Union[X86, Aarch64]:
+def started_s390x(pattern_size: int = SMALL) -> S390xProcessor:
+    machine = S390xProcessor(image("s390x", pattern_size))
+    machine.run(200 + FILLING * pattern_size // SMALL)
+    return machine
+
+
+def started(arch: str, pattern_size: int = SMALL) -> Union[X86, Aarch64, S390xProcessor]:
+    if arch == "s390x":
+        return started_s390x(pattern_size)
     return started_x86(pattern_size) if arch == "x86_64" else started_aarch64(pattern_size=pattern_size)
 
 
-# --- both guests
+# --- all guests
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -290,12 +299,13 @@ def test_an_unknown_architecture_is_refused_in_one_sentence() -> None:
     with pytest.raises(ValueError, match="architecture") as caught:
         guest.build("riscv64")
     assert str(caught.value) == (
-        "the lab has no guest kernel for architecture 'riscv64': choose one of aarch64, x86_64"
+        "the lab has no guest kernel for architecture 'riscv64': choose one of aarch64, s390x, x86_64"
     )
 
 
 def test_the_kernels_are_less_than_a_kilobyte() -> None:
     assert 64 < len(guest.build("aarch64").image) < 1024
+    assert 64 < len(guest.build("s390x").image) < 1024
     assert 64 < len(X86(guest.build("x86_64").image).memory.bytes) < 1024
 
 
@@ -347,7 +357,8 @@ def test_the_guest_writes_the_pattern_once_before_the_counter_and_the_magic(arch
     built = guest.build(arch)
     machine = started(arch)
     end = built.pattern_address + SMALL
-    stores = [store for store in machine.memory.stores if store[0] >= built.ram_base]
+    # Below are aarch64's devices and, in its image, the clock that s390x stores.
+    stores = [store for store in machine.memory.stores if store[0] >= built.load_address + len(built.image)]
     assert stores[:SMALL // 4] == [(address, 4) for address in range(built.pattern_address, end, 4)]
     assert {address for address, _ in stores[SMALL // 4:]} <= set(range(built.magic_address, built.magic_address + 16))
     assert stores[-1][0] == built.magic_address
@@ -364,6 +375,9 @@ def test_a_guest_differs_from_one_with_less_pattern_in_one_number(arch: str) -> 
     assert hashlib.sha1(found).hexdigest() == pattern.digest(size)
     if arch == "x86_64":  # cmp edi, <end>
         small_number, number = (b"\x81\xff" + struct.pack("<I", begin + each) for each in (size, guest.PATTERN_SIZE))
+    elif arch == "s390x":  # the number of rounds, after the step
+        rounds = (each // 4 // pattern.WORDS_A_ROUND for each in (size, guest.PATTERN_SIZE))
+        small_number, number = (struct.pack(">QQ", pattern.STEP, each) for each in rounds)
     else:  # movk x3, #<size>, lsl #16
         small_number, number = (struct.pack("<I", 0xF2A00003 | each >> 16 << 5) for each in (size, guest.PATTERN_SIZE))
     small = image(arch, size)
