@@ -40,11 +40,11 @@ def make_machine(folder: Path, role: str, uri: str = "") -> Machine:
     control = folder / role
     control.write_text(CONTROL)
     control.chmod(0o755)
-    control.with_name(f"{role}.last").write_text("99\n")
+    # What the script leaves at a start; the tests start many machines.
+    for ending, text in (("last", "100\n"), ("pid", "100\n"), ("log", "started 100\n")):
+        control.with_name(f"{role}.{ending}").write_text(text)
     uri = uri or f"fake://a-{role}/"
-    machine = Machine(f"a-{role}", ("env", f"PYTHONPATH={folder}"), sys.executable, uri, (str(control),), f"{control}.log")
-    machine.restart_daemon()
-    return machine
+    return Machine(f"a-{role}", ("env", f"PYTHONPATH={folder}"), sys.executable, uri, (str(control),), f"{control}.log")
 
 
 def make_cell(folder: Path) -> Cell:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1)
 def interpreters() -> list[str]:
     """This Python, and a Python 2 if there is one that works."""
     for name in ("python2.6", "python2.7", "python2"):

@@ -80,8 +80,9 @@ def _all_cases(scenarios: Path) -> list[Case]:
 
 def _refuse_contradictions(ledger: Sequence[Deviation], cases: Sequence[Case], where: str) -> None:
     """Two entries must never apply to one case in one situation: then neither could be exactly what was seen."""
+    reached = {deviation.id: [case for case in cases if deviation.when.possible(case)] for deviation in ledger}
     for one, other in combinations(ledger, 2):
-        case = next((case for case in cases if one.when.possible(case, other.when)), None)
+        case = next((case for case in reached[one.id] if one.when.possible(case, other.when)), None)
         if case:
             raise LabError(
                 f"{where}: deviations '{one.id}' and '{other.id}' contradict each other: both apply to {case.id} at the same "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Mapping, Optional
 
@@ -35,17 +36,9 @@ def page_text(
     :param history: of comparable runs.
     :raises LabError: when a template cannot be read or is faulty.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )
-    environment.globals.update(
-        address=address, combination_text=combination_text, count=count, mark_of=mark_of, migration_text=migration_text,
-        most_serious=most_serious, one_line=one_line,
-    )
     changed = {(change.combination, change.case) for change in comparison.changes if change.case} if comparison else set()
     try:
-        return environment.get_template(MAIN).render(
+        return _environment(templates).get_template(MAIN).render(
             run=run, comparison=comparison, history=history, grid=grid(run), cases=case_views(run), marks=MARKS,
             counts={verdict.value: run.counts[verdict.key] for verdict in Verdict}, versions=machine_versions(run),
             deviations=seen_deviations(run),
@@ -61,6 +54,20 @@ def page_text(
         raise LabError(f"line {error.lineno} of the page's template {where} is faulty: {error.message}") from error
     except jinja2.TemplateError as error:
         raise LabError(f"a template of the page in {templates} is faulty: {error.message}") from error
+
+
+@lru_cache(maxsize=1)
+def _environment(templates: Path) -> jinja2.Environment:
+    """What compiles the templates of a folder, and has them compiled until a file changes."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )
+    environment.globals.update(
+        address=address, combination_text=combination_text, count=count, mark_of=mark_of, migration_text=migration_text,
+        most_serious=most_serious, one_line=one_line,
+    )
+    return environment
 
 
 def most_serious(counts: Mapping[str, int]) -> Mark:

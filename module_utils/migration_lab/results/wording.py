@@ -16,6 +16,9 @@ from ..model.combination import COMBINATIONS, classes
 def one_line(text: Any) -> str:
     """The text on one line and printable: libvirt's errors may span lines, and XML 1.0 bears no control characters."""
     words = " ".join(str(text).split())
+    # Nearly always: a report has tens of thousands of words to look at.
+    if words.isprintable():
+        return words
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -22,7 +23,7 @@ from migration_lab.results.machine_versions import VersionRow, machine_versions
 from migration_lab.results.run import Run, read_run
 from migration_lab.results.wording import duration_text
 from synthetic_page import COMPARISON, ERROR, FAILED, FIXED, KNOWN, LAB, LEFT_OVER, LOG, every_verdict, history
-from synthetic_run import CASES, DEVIATION, EMULATED, LEDGER, ROOT, STEPS, SyntheticRun, refused
+from synthetic_run import CASES, DEVIATION, EMULATED, LEDGER, ROOT, STEPS, SyntheticRun, refused, wrong_state
 
 TEMPLATES = ROOT / "roles/report/templates"
 
@@ -37,6 +38,7 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.open: list[str] = []
         self.rows: list[list[str]] = []
         self.links: list[str] = []
@@ -116,13 +118,12 @@ def full_page(run: Run) -> Page:
     return Page(page_text(run, TEMPLATES, COMPARISON, history(25)))
 
 
-def test_page_stands_alone(run: Run) -> None:
-    html = page_text(run, TEMPLATES, COMPARISON, history(3))
-    page = Page(html)
+def test_page_stands_alone(full_page: Page) -> None:
+    html = full_page.html
     assert html.startswith("<!DOCTYPE html>") and '<html lang="en">' in html
     # The ledger's references lead to libvirt's commits; nothing else of the page does, and nothing is loaded.
     without = re.sub(r'<a href="(https://[^"]+)" rel="noopener">\1</a>', "", html)
-    assert without != html and page.loaded == [] and not re.search(r"https?://|@import|url\(", without)
+    assert without != html and full_page.loaded == [] and not re.search(r"https?://|@import|url\(", without)
     assert "<domain>" not in html
 
 
@@ -338,6 +339,17 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
 
 
+def test_template_that_changes_is_compiled_again(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"], CASES[:2])
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "index.html.j2").write_text("one")
+    assert page_text(read_run(lab.folder), templates) == "one"
+    (templates / "index.html.j2").write_text("two {{ count(2, 'case') }}")
+    os.utime(templates / "index.html.j2", (1, 1))
+    assert page_text(read_run(lab.folder), templates) == "two 2 cases"
+
+
 def test_start_that_is_no_time(tmp_path: Path) -> None:
     lab = SyntheticRun(tmp_path / "run", ["noo"], started="yesterday")
     lab.complete("noo")
@@ -354,14 +366,16 @@ def test_start_that_is_no_time(tmp_path: Path) -> None:
         ("case.html.j2", "{{ run.nothing }}", r"is faulty: .*nothing"),
     ],
 )
-def test_template_that_cannot_be_used(run: Run, tmp_path: Path, name: str, content: str | None, words: str) -> None:
+def test_template_that_cannot_be_used(tmp_path: Path, name: str, content: str | None, words: str) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"], CASES[:2])
+    lab.complete("noo", {CASES[1].id: wrong_state})
     templates = tmp_path / "templates"
     shutil.copytree(TEMPLATES, templates)
     if content is None:
         (templates / name).unlink()
     else:
         (templates / name).write_text(content)
-    before = sorted(run.folder.rglob("*"))
+    before = sorted(lab.folder.rglob("*"))
     with pytest.raises(LabError, match=words):
-        make_report(run.folder, templates)
-    assert sorted(run.folder.rglob("*")) == before, "nothing is written when something is wrong"
+        make_report(lab.folder, templates)
+    assert sorted(lab.folder.rglob("*")) == before, "nothing is written when something is wrong"

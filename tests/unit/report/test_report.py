@@ -11,16 +11,16 @@ import pytest
 
 from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER
 from migration_lab.model.errors import LabError
-from migration_lab.report.report import make_report
+from migration_lab.report.report import Report, make_report
 from synthetic_run import CASES, DEVIATION, EMULATED, LEDGER, ROOT, STEPS, SyntheticRun, lab_error, refused, wrong_state
 
 TEMPLATES = ROOT / "roles/report/templates"
 
 
-@pytest.fixture
-def mixed(tmp_path: Path) -> SyntheticRun:
-    """A run with one of each thing that can go wrong."""
-    lab = SyntheticRun(tmp_path / "run")
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> SyntheticRun:
+    """A run with one of each thing that can go wrong; its report is written when ``written`` is asked for."""
+    lab = SyntheticRun(tmp_path_factory.mktemp("mixed") / "run")
     spoilt = {CASES[1].id: refused("no <domain> & no 'x'"), CASES[40].id: wrong_state, CASES[90].id: lab_error("the agent hung")}
     lab.complete("ooo", spoilt)
     lab.complete("nno")
@@ -38,6 +38,19 @@ def mixed(tmp_path: Path) -> SyntheticRun:
     lab.complete("non")
     lab.complete("ono")
     return lab
+
+
+@pytest.fixture(scope="module")
+def report(mixed: SyntheticRun) -> Report:
+    return make_report(mixed.folder, TEMPLATES)
+
+
+@pytest.fixture(scope="module")
+def written(mixed: SyntheticRun, report: Report) -> SyntheticRun:
+    """The run with its report."""
+    assert len(report.outdated()) == 19
+    assert sorted(report.write()) == sorted(report.files)
+    return mixed
 
 
 def test_text_of_a_green_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,9 +75,8 @@ combination  client  source  target  cases   checks  pass  fail  error  seconds
 green: 8 combinations, 768 of 768 cases, 7680 of 7680 checks"""
 
 
-def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun) -> None:
-    text = make_report(mixed.folder, TEMPLATES).text
-    table, *blocks, again, last = text.split("\n\n")[1:]
+def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun, report: Report) -> None:
+    table, *blocks, again, last = report.text.split("\n\n")[1:]
     rows = [line.split() for line in table.splitlines()]
     assert rows[0] == ["combination", "client", "source", "target", "cases", "checks", "pass", "fail", "error", "seconds"]
     assert [row[:2] for row in rows[1:]] == [[str(number), name] for number, name in enumerate(COMBINATIONS, start=1)]
@@ -93,8 +105,8 @@ def test_text_of_a_run_that_is_not_green(mixed: SyntheticRun) -> None:
     )
 
 
-def test_text_is_as_wide_as_a_terminal(mixed: SyntheticRun) -> None:
-    table = make_report(mixed.folder, TEMPLATES).text.split("\n\n")[1]
+def test_text_is_as_wide_as_a_terminal(report: Report) -> None:
+    table = report.text.split("\n\n")[1]
     assert max(len(line) for line in table.splitlines()) <= 80
 
 
@@ -160,11 +172,10 @@ def test_run_file_has_deviations_and_notices(deviating: SyntheticRun) -> None:
     assert results["notices"] == ["old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6"]
 
 
-def test_run_file_is_completed(mixed: SyntheticRun) -> None:
-    make_report(mixed.folder, TEMPLATES).write()
-    data = json.loads((mixed.folder / "run.json").read_text())
+def test_run_file_is_completed(written: SyntheticRun) -> None:
+    data = json.loads((written.folder / "run.json").read_text())
     results = data.pop("results")
-    assert data == mixed.data, "what was written at the start is as it was"
+    assert data == written.data, "what was written at the start is as it was"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", results["finished"])
     assert results["green"] is False and results["summary"].startswith("NOT green: 7 of 8")
     assert results["versions"] == {"old": ["9.0.0"], "new": ["11.3.0"]}
@@ -176,38 +187,30 @@ def test_run_file_is_completed(mixed: SyntheticRun) -> None:
     ]
 
 
-def test_second_report_changes_nothing(mixed: SyntheticRun) -> None:
-    report = make_report(mixed.folder, TEMPLATES)
-    assert len(report.outdated()) == 19
-    assert sorted(report.write()) == sorted(report.files)
+def test_second_report_writes_only_what_differs(written: SyntheticRun, report: Report) -> None:
     marks = {path: path.stat().st_mtime_ns for path in report.files}
-    again = make_report(mixed.folder, TEMPLATES)
+    again = make_report(written.folder, TEMPLATES)
     assert again.files == report.files and again.outdated() == [] and again.write() == []
     assert {path: path.stat().st_mtime_ns for path in report.files} == marks
-
-
-def test_only_what_differs_is_written(mixed: SyntheticRun) -> None:
-    make_report(mixed.folder, TEMPLATES).write()
-    spoilt = mixed.folder / "ono" / "results.tap"
+    spoilt = written.folder / "ono" / "results.tap"
     spoilt.write_text("1..0\n")
-    report = make_report(mixed.folder, TEMPLATES)
-    assert report.outdated() == [spoilt] and spoilt.read_text() == "1..0\n", "asking writes nothing"
-    assert report.write() == [spoilt] and spoilt.read_text().startswith("TAP version 13\n1..960\n")
+    assert again.outdated() == [spoilt] and spoilt.read_text() == "1..0\n", "asking writes nothing"
+    assert again.write() == [spoilt] and spoilt.read_text().startswith("TAP version 13\n1..960\n")
 
 
-def test_write_leaves_no_temporary_file_and_readable_ones(mixed: SyntheticRun) -> None:
-    make_report(mixed.folder, TEMPLATES).write()
-    names = {path.name for path in mixed.folder.rglob("*") if path.is_file()}
+def test_write_leaves_no_temporary_file_and_readable_ones(written: SyntheticRun) -> None:
+    names = {path.name for path in written.folder.rglob("*") if path.is_file()}
     assert names == {"run.json", "index.html", "matrix.svg", "journal.jsonl", "results.tap", "junit.xml", "not-obtained.json"}
-    assert {path.stat().st_mode & 0o777 for path in mixed.folder.rglob("results.tap")} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in written.folder.rglob("results.tap")} == {0o644}
 
 
-def test_file_that_cannot_be_written(mixed: SyntheticRun) -> None:
-    (mixed.folder / "index.html").mkdir()
+def test_file_that_cannot_be_written(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "run", ["noo"], CASES[:2])
+    (lab.folder / "index.html").mkdir()
     with pytest.raises(LabError, match=r"index\.html cannot be written"):
-        make_report(mixed.folder, TEMPLATES).write()
-    assert not list(mixed.folder.glob(".index.html*")), "nothing half-made"
-    assert json.loads((mixed.folder / "run.json").read_text())["run"] == "run"
+        make_report(lab.folder, TEMPLATES).write()
+    assert not list(lab.folder.glob(".index.html*")), "nothing half-made"
+    assert json.loads((lab.folder / "run.json").read_text())["run"] == "run"
 
 
 @pytest.fixture
