@@ -6,24 +6,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: guest_acceleration
-short_description: Find out whether KVM really runs the lab's guest, and no slower than TCG
+short_description: Find out whether KVM really runs the lab's guests, and no slower than TCG
 description:
-  - Starts the guest's kernel with each QEMU, with KVM and with TCG, and watches its counter in memory.
+  - Starts the kernel of each architecture with each QEMU, with KVM and with TCG, and watches its counter in memory.
   - A KVM device is no proof. Some hosts have one on which this guest never starts, or starts later than with TCG.
 options:
-  emulators:
-    description: Commands that start a QEMU, one for each release, up to and without its arguments.
+  guests:
+    description: What to try, one for each architecture.
     type: list
-    elements: list
+    elements: dict
     required: true
-  guest:
-    description: The guest's C(arch), C(machine) type and C(cpu).
-    type: dict
-    required: true
-  kernel:
-    description: Path of the guest's kernel, as the commands see it.
-    type: str
-    required: true
+    suboptions:
+      arch: {description: Architecture., type: str, required: true}
+      machine: {description: QEMU machine type., type: str, required: true}
+      kernel: {description: "Path of the guest's kernel, as the commands see it.", type: str, required: true}
+      emulators:
+        description: Commands that start a QEMU, one for each release, up to and without its arguments.
+        type: list
+        elements: list
+        required: true
 attributes:
   check_mode: {support: full, description: Starts guests and ends them.}
 author: The libvirt migration compatibility lab (!UNKNOWN)
@@ -32,21 +33,24 @@ author: The libvirt migration compatibility lab (!UNKNOWN)
 EXAMPLES = r"""
 - name: Choose the acceleration
   guest_acceleration:
-    emulators:
-      - [podman, run, --rm, -i, --device, /dev/kvm, debian-12, qemu-system-x86_64]
-    guest: {arch: x86_64, machine: pc-i440fx-7.2, cpu: ''}
-    kernel: /lab/guest-x86_64.img
+    guests:
+      - arch: x86_64
+        machine: pc-i440fx-7.2
+        kernel: /lab/guest-x86_64.img
+        emulators:
+          - [podman, run, --rm, -i, --device, /dev/kvm, debian-12, qemu-system-x86_64]
 """
 
 RETURN = r"""
-accel:
-  description: V(kvm) or V(tcg).
+accels:
+  description: By architecture, V(kvm) or V(tcg).
   returned: always
-  type: str
-reason:
-  description: Why, in a sentence.
+  type: dict
+reasons:
+  description: For each architecture what was chosen and why, in a sentence.
   returned: always
-  type: str
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -57,20 +61,23 @@ PATIENCE = 2.0  # seconds that a guest may take to its tenth tick
 
 
 def main() -> None:
+    guest = {
+        **{name: {"type": "str", "required": True} for name in ("arch", "machine", "kernel")},
+        "emulators": {"type": "list", "elements": "list", "required": True},
+    }
     module = AnsibleModule(
-        argument_spec={
-            "emulators": {"type": "list", "elements": "list", "required": True},
-            "guest": {"type": "dict", "required": True},
-            "kernel": {"type": "str", "required": True},
-        },
+        argument_spec={"guests": {"type": "list", "elements": "dict", "required": True, "options": guest}},
         supports_check_mode=True,
     )
-    given = module.params
+    accels, reasons = {}, []
     try:
-        accel, reason = choose(given["emulators"], given["guest"], given["kernel"], PATIENCE)
+        for given in module.params["guests"]:
+            accel, reason = choose(given["emulators"], given["arch"], given["machine"], given["kernel"], PATIENCE)
+            accels[given["arch"]] = accel
+            reasons.append(f"{given['arch']} guests run with {accel}: {reason}")
     except LabError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, accel=accel, reason=reason)
+    module.exit_json(changed=False, accels=accels, reasons=reasons)
 
 
 if __name__ == "__main__":

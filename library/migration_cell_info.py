@@ -10,7 +10,7 @@ short_description: Read the versions of a cell's machines and compare them with 
 description:
   - Waits until both daemons really answer, then asks the client library and the daemons for their own versions.
   - Fails with a sentence when a machine is not of the release and class that was asked for, or when one of the
-    hypervisors does not know the guest's machine type.
+    hypervisors does not know a guest's machine type.
 options:
   expected:
     description: By role C(release), C(libvirt) and C(class), as C(migration_plan) returns them.
@@ -20,9 +20,10 @@ options:
     description: libvirt version that class old is below.
     type: str
     required: true
-  guest:
-    description: The guest's C(arch) and C(machine) type.
-    type: dict
+  guests:
+    description: C(arch) and C(machine) type of each guest.
+    type: list
+    elements: dict
     required: true
   wait:
     description: Seconds to wait for a daemon to answer.
@@ -40,7 +41,7 @@ EXAMPLES = r"""
     machines: "{{ cell_machines }}"
     expected: "{{ plan.expected['noo'] }}"
     boundary: 11.3.0
-    guest: {arch: x86_64, machine: pc-i440fx-7.2}
+    guests: [{arch: x86_64, machine: pc-i440fx-7.2}]
 """
 
 RETURN = r"""
@@ -69,7 +70,7 @@ def main() -> None:
             "machines": CELL_ARGUMENT,
             "expected": {"type": "dict", "required": True},
             "boundary": {"type": "str", "required": True},
-            "guest": {"type": "dict", "required": True},
+            "guests": {"type": "list", "elements": "dict", "required": True},
             "wait": {"type": "float", "default": 30},
         },
         supports_check_mode=True,
@@ -77,9 +78,9 @@ def main() -> None:
     given = module.params
     try:
         cell = Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES})
-        guest = given["guest"]
+        machine_types = [(guest["arch"], guest["machine"]) for guest in given["guests"]]
         with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
-            versions = read_versions(agent, cell, given["wait"], guest["arch"], guest["machine"])
+            versions = read_versions(agent, cell, given["wait"], machine_types)
         check_versions(versions, given["expected"], given["boundary"])
     except LabError as error:
         module.fail_json(msg=str(error))

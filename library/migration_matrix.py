@@ -45,19 +45,17 @@ options:
       - When a machine reports another version, nothing is run.
     type: dict
     required: true
-  guest:
-    description: What the guests are.
+  guests:
+    description:
+      - By name the guests as C(migration_plan) returns them. C(name); C(arch); C(machine), QEMU's machine type; C(memory) in MiB;
+        C(xml) with markers for what each domain has of its own; C(disks), MiB by name; C(witness), whether the lab's kernel
+        runs in it.
     type: dict
     required: true
-    suboptions:
-      name: {description: Name of the guest., type: str, required: true}
-      arch: {description: Architecture., type: str, required: true}
-      accel: {description: Acceleration., type: str, choices: [kvm, tcg], required: true}
-      machine: {description: QEMU machine type., type: str, required: true}
-      cpu: {description: CPU model; empty for the hypervisor's default., type: str, required: true}
-      memory: {description: Memory in MiB., type: int, required: true}
-      kernel: {description: Path of the kernel on source and target., type: str, required: true}
-      oldest: {description: libvirt's oldest version of the pair; it must take the guest's XML., type: str, required: true}
+  accels:
+    description: By architecture C(kvm) or C(tcg), which it is without an entry.
+    type: dict
+    default: {}
   profile:
     description: The profile's data, as V(scenarios/profiles/*.yml) has it.
     type: dict
@@ -142,15 +140,8 @@ EXAMPLES = r"""
       source: {release: debian-12, libvirt: 9.0.0, class: old}
       target: {release: debian-12, libvirt: 9.0.0, class: old}
     machines: "{{ cell_machines }}"
-    guest:
-      name: x86_64
-      arch: x86_64
-      accel: tcg
-      machine: pc-i440fx-7.2
-      cpu: ''
-      memory: 16
-      kernel: /lab/guest-x86_64.img
-      oldest: 9.0.0
+    guests: "{{ planned.plan.guests }}"
+    accels: {x86_64: tcg}
     profile: "{{ lookup('ansible.builtin.file', 'scenarios/profiles/canonical.yml') | from_yaml }}"
     profile_id: 1f0c6de0a1b2
     cases: [p2p/transient-running/none, p2p/transient-running/persist-dest]
@@ -230,11 +221,6 @@ def main() -> None:
         "workers_per_core": {"type": "int"},
         "alone_again": {"type": "bool"},
     }
-    guest = {
-        **dict.fromkeys(("name", "arch", "machine", "cpu", "kernel", "oldest"), TEXT),
-        "accel": {**TEXT, "choices": ["kvm", "tcg"]},
-        "memory": {"type": "int", "required": True},
-    }
     module = AnsibleModule(
         argument_spec={
             "run": {"type": "str", "required": True},
@@ -242,7 +228,8 @@ def main() -> None:
             "pair": {"type": "dict", "required": True, "options": pair},
             "expected": {"type": "dict", "required": True},
             "machines": CELL_ARGUMENT,
-            "guest": {"type": "dict", "required": True, "options": guest},
+            "guests": {"type": "dict", "required": True},
+            "accels": {"type": "dict", "default": {}},
             "profile": {"type": "dict", "required": True},
             "profile_id": {"type": "str", "required": True},
             "cases": {"type": "list", "elements": "str", "required": True},
@@ -270,7 +257,10 @@ def main() -> None:
             expected=given["expected"],
             cell=Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES}),
             cell_name=given["cell"],
-            guest=GuestConfig.from_data(given["guest"]),
+            guests={
+                name: GuestConfig.from_data(data, given["accels"].get(data["arch"], "tcg"))
+                for name, data in given["guests"].items()
+            },
             suite=suite_of(given["profile"]),
             profile=given["profile"],
             profile_id=given["profile_id"],

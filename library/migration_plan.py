@@ -15,11 +15,11 @@ options:
   settings: {description: What the site sets; a value C($name) in the catalogue stands for one., type: dict, default: {}}
   own_releases: {description: "Releases of the user's own, in addition to those of O(scenarios).", type: dict, default: {}}
   own_pairs: {description: Pairs of the user's own., type: dict, default: {}}
-  own_guests: {description: Guests of the user's own., type: dict, default: {}}
+  own_guests: {description: "Guests of the user's own, or the paths of their files.", type: dict, default: {}}
   pair: {description: Name of the pair to run., type: str, required: true}
   profile: {description: Name of the profile to run., type: str, required: true}
-  guest: {description: Name of the guest to run., type: str, required: true}
-  guest_machine: {description: Machine type for the guests; empty for the guest's own pattern., type: str, default: ''}
+  guest: {description: Names of the guests to run with commas between them., type: str, required: true}
+  guest_machine: {description: Machine type for the one guest; empty for its own pattern., type: str, default: ''}
   combinations: {description: Combinations with commas between them or V(all)., type: str, required: true}
   cases: {description: Patterns of case ids with commas between them., type: str, default: '*'}
   cells:
@@ -79,7 +79,8 @@ RETURN = r"""
 plan:
   description: >-
     The plan. C(run), C(folder), C(pair), C(releases) (whole, with the C(id) of their images), C(untried) (those of them that no
-    recorded run has seen), C(guest), C(profile), C(deviations) (the ledger), C(patterns), C(cases) by combination,
+    recorded run has seen), C(guest) (the guests' names with commas), C(guests) by name, C(architectures) of the guests, each with
+    the C(machine) type of one, C(workers_per_core), C(profile), C(deviations) (the ledger), C(patterns), C(cases) by combination,
     C(combinations) in running order, C(shares) by cell (each with C(combination) and C(cases)), C(expected) and C(classes) by
     combination, C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
   returned: always
@@ -90,7 +91,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model.errors import LabError
-from ansible.module_utils.migration_lab.planning.catalogue import SECTIONS
+from ansible.module_utils.migration_lab.planning.catalogue import OWN
 from ansible.module_utils.migration_lab.planning.plan import check_results_root, make_plan, start_run
 
 
@@ -98,7 +99,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "settings": {"type": "dict", "default": {}},
-            **{f"own_{section}": {"type": "dict", "default": {}} for section in SECTIONS},
+            **{name: {"type": "dict", "default": {}} for name in OWN},
             "pair": {"type": "str", "required": True},
             "profile": {"type": "str", "required": True},
             "guest": {"type": "str", "required": True},

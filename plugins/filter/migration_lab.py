@@ -20,10 +20,9 @@ class FilterModule:
         """By name the function behind it."""
         return {
             "lab_cell": container.cell,
-            "lab_emulator": container.emulator,
             "lab_file": container.file,
             "lab_image": container.image,
             "lab_images": container.images,
-            "lab_kernel": container.kernel,
             "lab_cell_problem": container.problem,
+            "lab_trials": container.trials,
         }

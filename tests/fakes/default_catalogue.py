@@ -9,14 +9,14 @@ from typing import Any
 
 import yaml
 
-from migration_lab.planning.catalogue import SECTIONS, load_catalogue
+from migration_lab.planning.catalogue import OWN, SECTIONS, load_catalogue
 from synthetic_run import ROOT
 
 SCENARIOS = ROOT / "scenarios"
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/settings/defaults/main.yml").read_text())
 NAMED = re.findall(r": \$(\w+)$", "".join((SCENARIOS / f"{section}.yml").read_text() for section in SECTIONS), re.MULTILINE)
 SETTINGS = {name: DEFAULTS[name] for name in NAMED}
-NO_OWN: dict[str, Any] = {f"own_{section}": {} for section in SECTIONS}
+NO_OWN: dict[str, Any] = {name: {} for name in OWN}
 
 CATALOGUE = load_catalogue(SCENARIOS, SETTINGS, NO_OWN)
 RELEASES, PAIRS, GUESTS = CATALOGUE["releases"], CATALOGUE["pairs"], CATALOGUE["guests"]

@@ -104,10 +104,21 @@ class GuestProcess:
         self.process.stdout.close()
 
 
+def fake_guest(kernel: str = "/lab/guest.img", **fields: Any) -> GuestConfig:
+    """A guest for the fake libvirt; ``fields`` replace some of its own."""
+    xml = (
+        "<domain type='@type@'><name>@name@</name><uuid>@uuid@</uuid><description>@description@</description>"
+        f"<memory>16384</memory><vcpu>1</vcpu><os><kernel>{kernel}</kernel></os></domain>"
+    )
+    return GuestConfig(**{
+        "name": "x86_64", "arch": "x86_64", "accel": "tcg", "machine": "pc-i440fx-7.2", "memory": 16, "xml": xml, **fields,
+    })
+
+
 class FakeWitness(Witness):
     """Sees the guests as a test says; what it was asked is in ``asked``."""
 
-    def __init__(self, source: Machine, target: Machine, guest: GuestConfig) -> None:
+    def __init__(self, source: Machine, target: Machine) -> None:
         self.asked: list[tuple[object, ...]] = []
         self.counts = True
         self.counters: dict[str, int | None] = {"source": 20, "target": 20}
@@ -115,17 +126,17 @@ class FakeWitness(Witness):
         self.whole: bool | None = True
         self.left: list[str] = []
 
-    def wait_until_counting(self, side: str, name: str, limit: float) -> None:
+    def wait_until_counting(self, guest: GuestConfig, side: str, name: str, limit: float) -> None:
         assert 1 <= limit <= 60
         self.asked.append(("wait", side, name))
         if not self.counts:
             raise LabError(f"guest {name} on the {side} did not begin to count")
 
-    def counter(self, side: str, name: str) -> int | None:
+    def counter(self, guest: GuestConfig, side: str, name: str) -> int | None:
         self.asked.append(("counter", side, name))
         return self.counters[side]
 
-    def survival(self, name: str, side: str, running: bool, before: int) -> Survival:
+    def survival(self, guest: GuestConfig, name: str, side: str, running: bool, before: int) -> Survival:
         """All that a test did not say is well: one process, which counts when it should."""
         self.asked.append(("survival", side, name, running))
         copies = (Copy(side, 30, 3 if running else 0),) if self.copies is None else self.copies

@@ -127,7 +127,7 @@ class SyntheticRun:
         return {
             "schema": SCHEMA, "run": self.folder.name, "combination": combination, "pair": PAIR, "versions": versions,
             "profile": {"name": "canonical", "cases": len(CASES)}, "selected": [case.id for case in self.cases],
-            "guest": {"name": "x86_64", "accel": "tcg", "machine": "pc-i440fx-7.2"}, "workers": 4,
+            "guests": {"x86_64": {"accel": "tcg", "machine": "pc-i440fx-7.2"}}, "workers": 4,
         }
 
     def record(

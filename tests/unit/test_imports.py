@@ -29,7 +29,7 @@ LAYER = {package: number for number, packages in enumerate(LAYERS) for package i
 
 # Which package may import which library. The others run where there is only Python: on lab hosts and machines.
 LIBRARIES = {
-    "planning": {"jsonschema", "yaml"},
+    "planning": {"jinja2", "jsonschema", "yaml"},
     "progress": {"rich"},
     "report": {"jinja2", "junitparser", "markupsafe"},
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ..model.case import ROLES
 from ..model.errors import LabError
@@ -16,11 +16,13 @@ from .cell import Cell
 from .client import OPEN_LIMIT
 
 
-def read_versions(agent: AgentProcess, cell: Cell, wait: float, arch: str, machine_type: str) -> dict[str, dict[str, str]]:
+def read_versions(
+    agent: AgentProcess, cell: Cell, wait: float, machine_types: Iterable[tuple[str, str]]
+) -> dict[str, dict[str, str]]:
     """Ask the client library and both daemons for their versions; the agent is connected to both afterwards.
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
-    :param arch: architecture of guests whose ``machine_type`` both hypervisors must know.
+    :param machine_types: of the guests, each with its architecture before it; both hypervisors must know them.
     :returns: by role: ``libvirt``, ``kernel`` and ``packages`` (``Machine.system``), and ``python`` for the client,
         ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
@@ -48,7 +50,7 @@ def read_versions(agent: AgentProcess, cell: Cell, wait: float, arch: str, machi
                 "hostname": opened["hostname"],
                 **systems[role].result(),
             }
-            _check_machine_type(agent, role, machine.name, arch, machine_type)
+            _check_machine_types(agent, role, machine.name, machine_types)
         return versions
     except AgentFailure as error:
         raise LabError(f"the daemons did not report their versions: {error}") from error
@@ -87,13 +89,14 @@ def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[
         raise LabError("; ".join(wrong) + "; rebuild the release's image, or correct the catalogue")
 
 
-def _check_machine_type(agent: AgentProcess, role: str, name: str, arch: str, machine_type: str) -> None:
+def _check_machine_types(agent: AgentProcess, role: str, name: str, machine_types: Iterable[tuple[str, str]]) -> None:
     xml = agent.call("capabilities", 60, connection=role)["xml"]
-    if machine_type not in _machine_types(xml, arch):
-        raise LabError(
-            f"machine {name}: its QEMU knows no machine type '{machine_type}' for {arch}; "
-            "set guest_machine to one that both QEMUs of the pair know"
-        )
+    for arch, machine_type in sorted(set(machine_types)):
+        if machine_type not in _machine_types(xml, arch):
+            raise LabError(
+                f"machine {name}: its QEMU knows no machine type '{machine_type}' for {arch}; "
+                "set guest_machine to one that both QEMUs of the pair know"
+            )
 
 
 def _machine_types(capabilities: str, arch: str) -> set[str]:

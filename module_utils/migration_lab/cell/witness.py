@@ -74,45 +74,42 @@ class InspectorProxy:
 class Witness:
     """Sees the guests of a cell's source and target."""
 
-    def __init__(self, source: Machine, target: Machine, guest: GuestConfig) -> None:
+    def __init__(self, source: Machine, target: Machine) -> None:
         self._inspectors = {"source": InspectorProxy(source), "target": InspectorProxy(target)}
-        built = build(guest.arch)
-        self._place = {"memory_mib": guest.memory, "status_offset": built.magic_address - built.ram_base}
-        self._pattern = {"address_offset": built.pattern_address - built.ram_base, "size": built.pattern_size}
-        self._digest = pattern.digest(built.pattern_size)
 
-    def wait_until_counting(self, side: str, name: str, limit: float) -> None:
+    def wait_until_counting(self, guest: GuestConfig, side: str, name: str, limit: float) -> None:
         """Wait until a guest has booted and counts.
 
+        :param name: of its domain, here and below.
         :param limit: seconds.
         :raises LabError: when it does not within the limit.
         """
         deadline = time.monotonic() + limit
         while True:
-            counter = self.counter(side, name)
+            counter = self.counter(guest, side, name)
             if counter is not None and counter >= COUNTING_FROM:
                 return
             if time.monotonic() > deadline:
                 raise LabError(f"guest {name} on the {side} did not begin to count within {limit:.0f} s; give it more time_limit")
             time.sleep(PAUSE if counter is None else (COUNTING_FROM - counter) * TICK)
 
-    def counter(self, side: str, name: str) -> Optional[int]:
+    def counter(self, guest: GuestConfig, side: str, name: str) -> Optional[int]:
         """A guest's counter; None where its memory is not there to be read."""
-        return next((counter for _, counter in self._copies(side, name) if counter is not None), None)
+        return next((counter for _, counter in self._copies(guest, side, name) if counter is not None), None)
 
-    def survival(self, name: str, side: str, running: bool, before: int) -> Survival:
+    def survival(self, guest: GuestConfig, name: str, side: str, running: bool, before: int) -> Survival:
         """Watch all processes of a guest for a moment, and compare its memory with the pattern meanwhile.
 
         :param side: where the guest must be; where it must run, it is watched until it is seen counting.
         :param before: its counter before the migration.
         """
-        first = self._counters(name)
+        first = self._counters(guest, name)
         started = time.monotonic()
-        pattern = self.pattern_whole(side, name)
+        pattern = self.pattern_whole(guest, side, name)
         limit = COUNT_LIMIT if running else WATCH
         time.sleep(max(0.0, started + (TICK if running else WATCH) - time.monotonic()))
         while True:
-            last = self._counters(name)
+            last = self._counters(guest, name)
             late = time.monotonic() - started
             moved = {key: _growth(counter, last.get(key)) for key, counter in first.items()}
             counting = any(growth for (machine, _), growth in moved.items() if machine == side)
@@ -123,19 +120,21 @@ class Witness:
                 return Survival(before, after, pattern, copies)
             time.sleep(TICK)
 
-    def _counters(self, name: str) -> dict[tuple[str, int], Optional[int]]:
+    def _counters(self, guest: GuestConfig, name: str) -> dict[tuple[str, int], Optional[int]]:
         """By machine and process number the counters of all processes of a guest, None where one cannot be read."""
-        return {(side, pid): counter for side in self._inspectors for pid, counter in self._copies(side, name)}
+        return {(side, pid): counter for side in self._inspectors for pid, counter in self._copies(guest, side, name)}
 
-    def _copies(self, side: str, name: str) -> list[tuple[int, Optional[int]]]:
+    def _copies(self, guest: GuestConfig, side: str, name: str) -> list[tuple[int, Optional[int]]]:
         """Process number and counter of each process of a guest on one side."""
-        copies = self._inspectors[side].call("copies", name=name, **self._place)
+        copies = self._inspectors[side].call("copies", name=name, **_place(guest))
         return [(copy["pid"], copy["counter"]) for copy in copies]
 
-    def pattern_whole(self, side: str, name: str) -> Optional[bool]:
+    def pattern_whole(self, guest: GuestConfig, side: str, name: str) -> Optional[bool]:
         """Whether the pattern in a guest's memory is as the guest wrote it; None when its memory is not there."""
-        digest = self._inspectors[side].call("digest", name=name, **self._place, **self._pattern)
-        return None if digest is None else digest == self._digest
+        built = build(guest.arch)
+        where = {"address_offset": built.pattern_address - built.ram_base, "size": built.pattern_size}
+        digest = self._inspectors[side].call("digest", name=name, **_place(guest), **where)
+        return None if digest is None else digest == pattern.digest(built.pattern_size)
 
     def leftovers(self, name: str) -> list[str]:
         """Processes, sockets and files of a guest that are on either machine, in words; what is about to go is waited for."""
@@ -157,6 +156,11 @@ class Witness:
         """End the inspectors."""
         for inspector in self._inspectors.values():
             inspector.close()
+
+
+def _place(guest: GuestConfig) -> dict[str, int]:
+    built = build(guest.arch)
+    return {"memory_mib": guest.memory, "status_offset": built.magic_address - built.ram_base}
 
 
 def _growth(first: Optional[int], last: Optional[int]) -> Optional[int]:

@@ -25,6 +25,7 @@ import struct
 from .pattern import FIRST_WORD, STEP, WORDS_A_ROUND
 
 RAM_BASE = 0x40000000
+CPU = "cortex-a57"  # machine virt's default is a 32-bit one
 TEXT_OFFSET = 0x80000
 LOAD_ADDRESS = RAM_BASE + TEXT_OFFSET
 

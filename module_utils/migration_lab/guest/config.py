@@ -3,26 +3,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Mapping
+
+# Where source and target see the cell's shared storage.
+STORAGE = "/var/lib/migration-lab"
 
 
 @dataclass(frozen=True)
 class GuestConfig:
-    """What a guest of the lab is: architecture, acceleration (``kvm`` or ``tcg``), QEMU machine type, CPU model (empty:
-    the hypervisor's default), memory in MiB, the kernel's path on source and target, and the oldest libvirt version that
-    must take its XML."""
+    """A guest as the planner made it of its file and the pair.
+
+    Attributes:
+        name: of the guest, not of its domains.
+        arch: architecture, as libvirt names it.
+        accel: ``kvm`` or ``tcg``.
+        machine: QEMU machine type.
+        memory: MiB of RAM.
+        xml: domain XML with ``MARKERS`` for what each domain has of its own.
+        disks: MiB of each disk on the shared storage, by its name.
+        witness: whether the lab's kernel runs in it, so that its counter and memory can be checked.
+    """
 
     name: str
     arch: str
     accel: str
     machine: str
-    cpu: str
     memory: int
-    kernel: str
-    oldest: str
+    xml: str
+    disks: Mapping[str, int] = field(default_factory=dict)
+    witness: bool = True
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> GuestConfig:
-        """Make a guest from a module's argument."""
-        return cls(**{field: data[field] for field in cls.__dataclass_fields__})
+    def from_data(cls, data: Mapping[str, Any], accel: str) -> GuestConfig:
+        """Make a guest of an entry of the plan's ``guests``."""
+        return cls(accel=accel, **{name: data[name] for name in cls.__dataclass_fields__ if name != "accel"})
+
+
+def disk_path(domain: str, disk: str) -> str:
+    """Path of a domain's disk on source and target."""
+    return f"{STORAGE}/{domain}-{disk}.img"

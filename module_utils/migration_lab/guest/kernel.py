@@ -55,6 +55,7 @@ instance 0x0 of device 'cpu'"), with every processor model tried. x86_64 and s39
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from . import aarch64, s390x, x86_64
 
@@ -83,6 +84,7 @@ class Guest:
         counter_address: guest-physical address of the 64-bit little-endian tick counter.
         pattern_address: guest-physical address of the pattern.
         pattern_size: bytes of the pattern.
+        cpu: the processor model that it needs; empty where the machine's default will do.
     """
 
     image: bytes
@@ -93,8 +95,10 @@ class Guest:
     counter_address: int
     pattern_address: int
     pattern_size: int
+    cpu: str
 
 
+@cache
 def build(arch: str) -> Guest:
     """Generate the guest kernel of an architecture; the same input gives the same bytes.
 
@@ -120,4 +124,5 @@ def build(arch: str) -> Guest:
         counter_address=counter_address,
         pattern_address=pattern_address,
         pattern_size=PATTERN_SIZE,
+        cpu=generator.CPU,
     )

@@ -24,6 +24,7 @@ import struct
 from .pattern import FIRST_WORD, STEP, WORDS_A_ROUND
 
 RAM_BASE = 0
+CPU = ""
 LOAD_ADDRESS = 0x100000
 
 # The firmware, as the processor sees it below 1 MiB, and where in it the processor begins.

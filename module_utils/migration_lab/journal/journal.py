@@ -22,7 +22,7 @@ from .files import journal_paths
 SCHEMA = 1
 
 # What must be the same for a journal to be resumed.
-IDENTITY = ("combination", "pair", "versions", "profile", "guest", "ledger", "tap", "guest_checks")
+IDENTITY = ("combination", "pair", "versions", "profile", "guests", "ledger", "tap", "guest_checks")
 
 
 class Journal:
@@ -289,14 +289,18 @@ def check_same(record: Record, header: dict[str, Any]) -> None:
     before, now = record.header, header
     if before.get("cell") != now.get("cell"):
         before, now = _of_any_cell(before), _of_any_cell(now)
-    differing = [
-        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}" for name in IDENTITY if before.get(name) != now.get(name)
-    ]
+    differing = [_difference(name, before.get(name), now.get(name)) for name in IDENTITY if before.get(name) != now.get(name)]
     if differing:
         raise LabError(
             f"the journal {record.path} cannot be resumed: {'; '.join(differing)}; "
             "start a new run, or put back what the journal was made with"
         )
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """What differs; what is as long as a guest's XML is only named."""
+    text = f"{name} was {before!r} and is now {now!r}"
+    return text if len(text) < 1000 else f"{name} differs"
 
 
 def _of_any_cell(header: dict[str, Any]) -> dict[str, Any]:
@@ -305,4 +309,5 @@ def _of_any_cell(header: dict[str, Any]) -> dict[str, Any]:
         role: {name: value for name, value in facts.items() if name not in ("hostname", "kernel")}
         for role, facts in header["versions"].items()
     }
-    return {**header, "versions": versions, "guest": {**header["guest"], "accel": ""}}
+    guests = {name: {**guest, "accel": ""} for name, guest in header["guests"].items()}
+    return {**header, "versions": versions, "guests": guests}

@@ -101,6 +101,10 @@ CONDITIONS: dict[str, Condition] = {
         _names(method.value for method in Method), lambda methods: f"method {' or '.join(methods)}",
         lambda methods, case: case.method.value in methods,
     ),
+    "guest": Condition(
+        {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string"}},
+        lambda guests: f"guest {' or '.join(guests)}", lambda guests, case: case.guest in guests,
+    ),
     "state": Condition(
         {"enum": [state.value for state in State]}, lambda state: f"guest {state}",
         lambda state, case: bool(case.scenario.state.value == state),

@@ -11,7 +11,7 @@ import select
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from ..guest.kernel import build
 from ..model.errors import LabError
@@ -20,19 +20,19 @@ from ..model.errors import LabError
 TICKS = 10
 
 
-def choose(emulators: Sequence[Sequence[str]], guest: Mapping[str, str], kernel: str, patience: float) -> tuple[str, str]:
-    """Choose the acceleration. See the module ``guest_acceleration`` for arguments and results.
+def choose(emulators: Sequence[Sequence[str]], arch: str, machine: str, kernel: str, patience: float) -> tuple[str, str]:
+    """Choose the acceleration for guests of an architecture. See the module ``guest_acceleration`` for arguments and results.
 
     :raises LabError: when the guest does not run even with TCG.
     """
-    if guest["arch"] != platform.machine():
-        return "tcg", f"{guest['arch']} guests are emulated on a {platform.machine()} host"
+    if arch != platform.machine():
+        return "tcg", f"they are emulated on a {platform.machine()} host"
     if not Path("/dev/kvm").exists():
         return "tcg", "the lab host has no /dev/kvm"
     total = {"kvm": 0.0, "tcg": 0.0}
     for emulator in emulators:
         for accel in total:
-            seconds = _seconds_to_run(emulator, guest, kernel, accel, patience)
+            seconds = _seconds_to_run(emulator, arch, machine, kernel, accel, patience)
             if seconds is None and accel == "kvm":
                 return "tcg", "/dev/kvm is there, but the guest does not run with it"
             if seconds is None:
@@ -46,13 +46,14 @@ def choose(emulators: Sequence[Sequence[str]], guest: Mapping[str, str], kernel:
 
 
 def _seconds_to_run(
-    emulator: Sequence[str], guest: Mapping[str, str], kernel: str, accel: str, patience: float
+    emulator: Sequence[str], arch: str, machine: str, kernel: str, accel: str, patience: float
 ) -> Optional[float]:
     """Seconds from the start of a QEMU to the guest's tenth tick, None when that did not come in time."""
-    command = [*emulator, "-accel", accel, "-machine", guest["machine"], "-m", "16", "-nodefaults", "-display", "none"]
+    guest = build(arch)
+    command = [*emulator, "-accel", accel, "-machine", machine, "-m", "16", "-nodefaults", "-display", "none"]
     command += ["-kernel", kernel, "-qmp", "stdio"]
-    command += ["-cpu", guest["cpu"]] if guest["cpu"] else []
-    address = build(guest["arch"]).counter_address
+    command += ["-cpu", guest.cpu] if guest.cpu else []
+    address = guest.counter_address
     started = time.monotonic()
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Iterable, Sequence
@@ -85,22 +85,35 @@ class FlagSet:
 class Case:
     """One migration to judge: method x scenario x flags. ``number`` counts from 1 in the profile's order.
 
-    A suite whose cases have more axes (a point, a fault) extends this class and ``axes``; the id follows.
+    ``guest`` is the name of the guest that migrates. Among several guests it is the case's first axis.  A suite whose cases have
+    more axes (a point, a fault) extends this class and ``own_axes``; the id follows.
     """
 
     number: int
     method: Method
     scenario: Scenario
     flags: FlagSet
+    guest: str = field(default="", kw_only=True)
+    several_guests: bool = field(default=False, kw_only=True)
 
     @property
     def axes(self) -> dict[str, str]:
-        """The case's place on each axis of its matrix, by the axis' name, in order."""
+        """The case's place on each axis of its run's matrix, by the axis' name, in order."""
+        return {"guest": self.guest, **self.own_axes} if self.several_guests else self.own_axes
+
+    @property
+    def own_axes(self) -> dict[str, str]:
+        """The same without the guest: its place in the suite's matrix."""
         return {"method": self.method.value, "scenario": self.scenario.name, "flags": self.flags.name}
 
     @cached_property
     def id(self) -> str:
         return "/".join(self.axes.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a pattern of case ids may match."""
+        return (self.id, "/".join(self.own_axes.values())) if self.several_guests else (self.id,)
 
     @property
     def migrate_flags(self) -> tuple[str, ...]:
@@ -113,14 +126,25 @@ class Case:
         return sum(MIGRATE_FLAGS[flag] for flag in self.migrate_flags)
 
 
+def with_guests(cases: Sequence[Case], guests: Sequence[str]) -> list[Case]:
+    """The cases for each guest, one guest after the other, numbered from 1."""
+    every = [(guest, case) for guest in guests for case in cases]
+    return [
+        replace(case, number=number, guest=guest, several_guests=len(guests) > 1)
+        for number, (guest, case) in enumerate(every, start=1)
+    ]
+
+
 def select_cases(cases: Sequence[Case], patterns: Iterable[str]) -> list[Case]:
     """The cases whose id matches at least one shell pattern (``p2p/*paused*``), in order.
+
+    Among several guests a pattern may leave out the guest.
 
     :raises LabError: when a pattern matches no case.
     """
     chosen: set[int] = set()
     for pattern in patterns:
-        matches = [case.number for case in cases if fnmatch.fnmatchcase(case.id, pattern)]
+        matches = [case.number for case in cases if any(fnmatch.fnmatchcase(name, pattern) for name in case.names)]
         if not matches:
             raise LabError(
                 f"the case pattern '{pattern}' matches none of the {len(cases)} cases; a case id looks like "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalogue: which releases, pairs and guests there are, and those that a run chooses."""
+"""The catalogue: which releases, pairs and guests there are, and the pair that a run chooses."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from ..model.version import parse_version
 from ..relay.ceiling import CEILINGS
 from ..releases.debootstrap import check_obtainable
 from ..releases.recipe import resolve_release
+from .guests import load_guests
 from .schema import read_yaml, validate
 
-SECTIONS = ("releases", "pairs", "guests")
-
-# QEMU called its board pc-0.14 up to 1.3, and pc-i440fx-1.4 from 1.4 on.
-I440FX_NAMED = parse_version("1.4")
+SECTIONS = ("releases", "pairs")
+OWN = ("own_releases", "own_pairs", "own_guests")
 
 
 def load_catalogue(scenarios: Path, settings: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Read and validate the releases, pairs and guests of the lab and the user's own, which replace the lab's of the same name.
 
-    :param scenarios: the folder with ``releases.yml``, ``pairs.yml``, ``guests.yml`` and ``schema/``.
+    :param scenarios: the folder with ``releases.yml``, ``pairs.yml``, ``guests/`` and ``schema/``.
     :param settings: what a site sets, by name; a value ``$name`` in the data stands for one.
     :param own: the user's entries: ``own_releases``, ``own_pairs`` and ``own_guests``.
     :returns: ``releases``, ``pairs`` and ``guests``, by name.
     :raises LabError: naming file or variable, entry and field.
     """
-    catalogue: dict[str, Any] = {section: {} for section in SECTIONS}
+    catalogue: dict[str, Any] = {**{section: {} for section in SECTIONS}, "guests": load_guests(scenarios, own["own_guests"])}
     for section in SECTIONS:
         path = scenarios / f"{section}.yml"
         for where, data in ((str(path), read_yaml(path)), (f"own_{section}", own[f"own_{section}"])):
@@ -90,26 +89,3 @@ def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]
     for side in ("old", "new"):
         check_obtainable(pair[side], resolve_release(pair[side], releases))
     return pair
-
-
-def choose_guest(
-    name: str, guests: Mapping[str, Any], pair: Mapping[str, str], releases: Mapping[str, Any], machine: str
-) -> dict[str, Any]:
-    """The named guest with its name in it and the QEMU machine type filled in.
-
-    :param machine: machine type to use; empty for the guest's pattern with the older QEMU version of the pair.
-    :raises LabError: when there is no such guest, or a release of the pair cannot run it.
-    """
-    if name not in guests:
-        raise LabError(f"there is no guest '{name}'; the guests are {', '.join(sorted(guests)) or 'none'}")
-    guest = {"name": name, **guests[name]}
-    sides = [resolve_release(pair[side], releases) for side in ("old", "new")]
-    for side, release in zip(("old", "new"), sides):
-        if guest["arch"] not in release["emulators"]:
-            raise LabError(f"release '{pair[side]}' has no emulator for {guest['arch']} guests; give one in its 'emulators'")
-    older = min((release["qemu"] for release in sides), key=parse_version)
-    pattern = guest["machine"]
-    if parse_version(older) < I440FX_NAMED:
-        pattern = pattern.replace("pc-i440fx-", "pc-")
-    guest["machine"] = machine or pattern.replace("{qemu}", older)
-    return guest

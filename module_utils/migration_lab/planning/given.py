@@ -7,13 +7,13 @@ import json
 import re
 from typing import Any, Iterable, Mapping
 
-from .catalogue import SECTIONS
+from .catalogue import OWN
 
 # Settings that a case depends on, besides those that stand for values in the catalogue. The command that runs a case again names
-# pair, profile, guest, combination and cases itself.
+# pair, profile, guests, combination and cases itself.
 SETTINGS = (
     "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "lab_state", "relay", "results_root", "tap",
-    "time_limit", "workers", *(f"own_{section}" for section in SECTIONS),
+    "time_limit", "workers", *OWN,
 )
 
 # A URL with a user's name, and perhaps a password.

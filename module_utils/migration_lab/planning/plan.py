@@ -19,16 +19,16 @@ from ..model.case import select_cases
 from ..model.combination import COMBINATIONS, check_combinations, classes, deal
 from ..model.digest import data_id, files_id
 from ..model.errors import LabError
-from ..model.version import parse_version
-from ..releases.recipe import release_id, resolve_release
+from ..releases.recipe import release_id, resolve_release, with_features
 from ..suites.registry import SUITES, suite_of
-from .catalogue import choose_guest, choose_pair, load_catalogue
+from .catalogue import choose_pair, load_catalogue
+from .guests import choose_guests
 from .ledger import load_ledger
 from .profiles import load_profile
 from .recorded import recorded
 
 # What a resumed run must have in common with its earlier start.
-IDENTITY = ("pair", "profile", "guest", "profile_id", "lab_files_id", "ledger_id")
+IDENTITY = ("pair", "profile", "guest", "guests_id", "profile_id", "lab_files_id", "ledger_id")
 
 _ADVICE = "set results_root to a folder that can be written"
 
@@ -47,20 +47,22 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     pair = choose_pair(given["pair"], given["pairs"], given["releases"])
     if "ceiling" in pair and not given["relay"]:
         raise LabError(f"pair '{pair['name']}' has a ceiling, which the relay presents, and relay is false; leave relay out")
-    guest = choose_guest(given["guest"], given["guests"], pair, given["releases"], given["guest_machine"])
-    guest["oldest"] = min((given["releases"][pair[side]]["libvirt"] for side in ("old", "new")), key=parse_version)
+    guests = choose_guests(_listed(given["guest"]), given["guests"], pair, given["releases"], given["guest_machine"])
     profile = load_profile(given["profile"], scenarios)
     deviations = load_ledger(scenarios)
-    releases = {name: resolve_release(name, given["releases"]) for name in sorted({pair["old"], pair["new"]})}
+    features = {need for guest in guests.values() for need in (guest["arch"], *guest["needs"])}
+    releases = {
+        name: with_features(resolve_release(name, given["releases"]), features) for name in sorted({pair["old"], pair["new"]})
+    }
     releases = {name: {"name": name, "id": release_id(name, release), **release} for name, release in releases.items()}
     patterns = _listed(given["cases"]) or ["*"]
     names = _listed(given["combinations"])
     combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
     digests = {
         "ledger_id": data_id(deviations), "profile_id": data_id(profile),
-        "lab_files_id": files_id([Path(path) for path in given["lab_files"]]),
+        "lab_files_id": files_id([Path(path) for path in given["lab_files"]]), "guests_id": data_id(guests),
     }
-    identity = {"pair": pair, "profile": profile["name"], "guest": guest["name"], **digests}
+    identity = {"pair": pair, "profile": profile["name"], "guest": ",".join(guests), **digests}
     earlier = _earlier_run(given, identity) if given["resume"] else None
     if earlier:
         if (names != ["all"] and combinations != earlier["combinations"]) or patterns not in (["*"], earlier["cases"]):
@@ -70,7 +72,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
             )
         combinations, patterns = earlier["combinations"], earlier["cases"]
     suite = suite_of(profile)
-    selected = {name: select_cases(suite.cases(profile, name), patterns) for name in combinations}
+    selected = {name: select_cases(suite.cases_of_guests(profile, name, list(guests)), patterns) for name in combinations}
     run = earlier["run"] if earlier else given["run"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = Path(given["results_root"]).resolve() / run
     if given["start"] and not earlier and folder.exists():
@@ -85,7 +87,13 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "untried": [name for name, release in releases.items() if not recorded(release, scenarios)],
         "deviations": deviations,
         **digests,
-        "guest": guest,
+        "guest": identity["guest"],
+        "guests": guests,
+        "architectures": [
+            {"arch": arch, "machine": next(guest["machine"] for guest in guests.values() if guest["arch"] == arch)}
+            for arch in sorted({guest["arch"] for guest in guests.values()})
+        ],
+        "workers_per_core": pair.get("workers_per_core", min(guest["workers_per_core"] for guest in guests.values())),
         "profile": profile,
         "suite": suite.name,
         "patterns": patterns,
@@ -117,9 +125,14 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     if not plan["resume"]:
         facts = {
             "schema": SCHEMA, "run": plan["run"], "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"]["name"],
+            **about, "pair": plan["pair"], "profile": plan["profile"]["name"], "guest": plan["guest"],
             "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
-            "ledger_id": plan["ledger_id"], "untried": plan["untried"], "cells": plan["cells"],
+            "ledger_id": plan["ledger_id"], "guests_id": plan["guests_id"],
+            "guests": {
+                name: {field: guest[field] for field in ("description", "does_not_cover", "arch", "machine", "memory")}
+                for name, guest in plan["guests"].items()
+            },
+            "untried": plan["untried"], "cells": plan["cells"],
             "releases": {
                 name: {field: release[field] for field in ("id", "kind", "libvirt")}
                 for name, release in plan["releases"].items()
@@ -154,7 +167,7 @@ def check_results_root(root: Path) -> None:
 def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
     """run.json of the run to resume: the named one, or the newest.
 
-    :raises LabError: when there is none, or it was made with another pair, profile, guest or files of the machines.
+    :raises LabError: when there is none, or it was made with another pair, profile, guests or files of the machines.
     """
     root = Path(given["results_root"])
     runs = [read_run_file(path) for path in sorted(root.glob(f"{given['run'] or '*'}/{RUN_FILE}"))]

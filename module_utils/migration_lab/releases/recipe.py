@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ..model.digest import data_id
 from ..model.errors import LabError
@@ -30,6 +30,20 @@ def resolve_release(name: str, releases: Mapping[str, Any]) -> dict[str, Any]:
         problem = "there is no such release" if base is None else "that is a tree itself"
         raise LabError(f"release '{name}': base is '{release['base']}', {problem}; lay the tree over one of {known or 'none'}")
     return tree.lay_over(base, release, f"{FILES}/python")
+
+
+def with_features(release: Mapping[str, Any], features: Iterable[str]) -> dict[str, Any]:
+    """A release whose image has what guests need: only the emulators of their architectures, and the packages of the features.
+
+    An emulator that is no feature is in the image anyway.
+
+    :param release: the recipe, as ``resolve_release`` returns it.
+    :param features: architectures, and what else the guests need.
+    """
+    chosen, optional = set(features), release.get("features", {})
+    packages = [*release["packages"], *(package for name in sorted(chosen) for package in optional.get(name, ()))]
+    emulators = {arch: path for arch, path in release["emulators"].items() if arch in chosen or arch not in optional}
+    return {**release, "packages": list(dict.fromkeys(packages)), "emulators": emulators}
 
 
 def release_id(name: str, release: Mapping[str, Any]) -> str:

@@ -37,16 +37,28 @@ MARKS = {
 
 
 def grid(run: Run) -> dict[str, dict[str, list[str]]]:
-    """The cases that any combination selected, by method and scenario, each in the profile's order.
+    """The cases that any combination selected, by table (``place``) and scenario, each in the profile's order.
 
     Empty when neither run.json nor a journal has them.
     """
     lists = sorted((combination.selected for combination in run.combinations), key=len, reverse=True)
     found: dict[str, dict[str, list[str]]] = {}
     for case in dict.fromkeys(case for selected in lists for case in selected):
-        method, scenario, *_ = run.axes[case]
-        found.setdefault(method, {}).setdefault(scenario, []).append(case)
+        table, scenario = place(run, case)
+        found.setdefault(table, {}).setdefault(scenario, []).append(case)
     return found
+
+
+def place(run: Run, case: str) -> tuple[str, str]:
+    """Which table a case is in, its method's (among several guests its guest's and method's), and its scenario there."""
+    axes = run.axes[case]
+    several = len(run.guests) > 1
+    return "/".join(axes[: 1 + several]), axes[1 + several]
+
+
+def rest(run: Run, case: str) -> str:
+    """The axes of a case that are neither its table nor its scenario: its flags."""
+    return "/".join(run.axes[case][2 + (len(run.guests) > 1):])
 
 
 def mark_of(combination: CombinationResult, case: str) -> Mark:

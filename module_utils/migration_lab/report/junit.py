@@ -16,6 +16,7 @@ from ..model.verdict import Verdict
 from ..results.failure import Kind
 from ..results.run import CombinationResult, Run
 from ..results.wording import check_text, combination_text, migration_text, one_line, timestamp
+from .grid import place
 
 # The element that a verdict becomes; a verdict that is not here is a success.
 _ELEMENTS = {
@@ -24,7 +25,7 @@ _ELEMENTS = {
 
 
 def junit_text(run: Run, combination: CombinationResult) -> str:
-    """The combination's results as JUnit XML: a suite for each method, a test case for each case.
+    """The combination's results as JUnit XML: a suite for each method (and guest, among several), a test case for each case.
 
     What keeps the combination from being green besides its cases is a test case of the suite ``<combination>.run``.
     Paths are relative to the file's folder; times are in seconds.
@@ -32,7 +33,7 @@ def junit_text(run: Run, combination: CombinationResult) -> str:
     document = JUnitXml(one_line(f"{run.data['run']} {combination.name}"))
     by_method: dict[str, list[TestCase]] = {}
     for case in combination.selected:
-        by_method.setdefault(run.axes[case][0], []).append(_test_case(run, case, combination))
+        by_method.setdefault(place(run, case)[0].replace("/", "."), []).append(_test_case(run, case, combination))
     for method, cases in by_method.items():
         document.add_testsuite(_suite(run, combination, method, cases))
     beside = _beside_cases(combination)
@@ -66,9 +67,9 @@ def _suite(run: Run, combination: CombinationResult, name: str, cases: list[Test
 
 
 def _test_case(run: Run, case: str, combination: CombinationResult) -> TestCase:
-    method, scenario, *_ = run.axes[case]
+    table, scenario = place(run, case)
     line = combination.results.get(case)
-    test = TestCase(case, f"{combination.name}.{method}.{scenario}", round(line.seconds, 3) if line else 0.0)
+    test = TestCase(case, f"{combination.name}.{table.replace('/', '.')}.{scenario}", round(line.seconds, 3) if line else 0.0)
     if line is None:
         test.result = [_element(Error, Verdict.NOT_OBTAINED.value, combination.reason, [combination.reason])]
         return test

@@ -20,7 +20,7 @@ from ..results.run import Run
 from ..results.seen_deviations import seen_deviations
 from ..results.wording import combination_text, count, duration_text, migration_text, one_line
 from .case_view import case_views
-from .grid import MARKS, Mark, address, grid, mark_of
+from .grid import MARKS, Mark, address, grid, mark_of, rest
 
 # The template that includes the others.
 MAIN = "index.html.j2"
@@ -65,7 +65,7 @@ def _environment(templates: Path) -> jinja2.Environment:
     )
     environment.globals.update(
         address=address, combination_text=combination_text, count=count, mark_of=mark_of, migration_text=migration_text,
-        most_serious=most_serious, one_line=one_line,
+        most_serious=most_serious, one_line=one_line, rest=rest,
     )
     return environment
 

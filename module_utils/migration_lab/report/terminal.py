@@ -31,7 +31,8 @@ def terminal_text(
     :param remarks: sentences on the comparison and the history.
     """
     data = run.data
-    heading = f"run {data['run']}: pair {data['pair']['name']}, profile {data['profile']}, guest {data['guest']}"
+    guests = f"guest{'s' if len(run.guests) > 1 else ''} {', '.join(run.guests)}"
+    heading = f"run {data['run']}: pair {data['pair']['name']}, profile {data['profile']}, {guests}"
     lines = [heading, *run.notices.values(), *remarks, ""]
     if comparison:
         lines += [*_comparison_lines(comparison, page), ""]

@@ -148,11 +148,16 @@ class Run:
     folder: Path
     data: dict[str, Any]
     combinations: tuple[CombinationResult, ...]
-    axes: dict[str, tuple[str, ...]]  # by case id: method, scenario, flags and what else the suite varies
+    axes: dict[str, tuple[str, ...]]  # by case id: guest (of several), method, scenario, flags and what else the suite varies
 
     @cached_property
     def failures(self) -> list[Failure]:
         return [failure for combination in self.combinations for failure in combination.failures]
+
+    @property
+    def guests(self) -> list[str]:
+        """Names of the run's guests."""
+        return str(self.data["guest"]).split(",")
 
     @property
     def green(self) -> bool:

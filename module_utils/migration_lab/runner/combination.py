@@ -40,8 +40,9 @@ from .workers import QUIET, Workers
 class Settings:
     """What to run. ``expected`` is by role what ``cell.versions.check_versions`` takes; times are in seconds.
 
-    ``profile`` and ``deviations`` are data, and ``profile_id`` and ``ledger_id`` identify them. ``cases`` are the ids of the
-    share of the cell ``cell_name``; ``relay`` and ``guest_checks`` say whether relay and witness are used.
+    ``guests`` are by name, in the order of their cases. ``profile`` and ``deviations`` are data, and ``profile_id`` and
+    ``ledger_id`` identify them. ``cases`` are the ids of the share of the cell ``cell_name``; ``relay`` and ``guest_checks`` say
+    whether relay and witness are used.
     """
 
     run: str
@@ -50,7 +51,7 @@ class Settings:
     expected: Mapping[str, Mapping[str, str]]
     cell: Cell
     cell_name: str
-    guest: GuestConfig
+    guests: Mapping[str, GuestConfig]
     suite: Suite
     profile: Mapping[str, Any]
     profile_id: str
@@ -72,6 +73,10 @@ class Settings:
         """By role the version as which the relay presents a machine, of those that have one."""
         return {role: facts["ceiling"] for role, facts in self.expected.items() if facts.get("ceiling")}
 
+    def every_case(self) -> list[Case]:
+        """The cases of all shares."""
+        return self.suite.cases_of_guests(self.profile, self.combination, list(self.guests))
+
     def share(self) -> list[Case]:
         """The cases of the share, in the suite's order.
 
@@ -80,7 +85,7 @@ class Settings:
         suite = self.suite
         if (suite.needs_relay and not self.relay) or (suite.needs_guest_checks and not self.guest_checks):
             raise LabError(f"suite '{suite.name}' does not work without relay or guest checks; do not switch them off")
-        cases = suite.cases(self.profile, self.combination)
+        cases = self.every_case()
         unknown = set(self.cases) - {case.id for case in cases}
         if unknown:
             raise LabError(f"combination {self.combination} has no case '{min(unknown)}'; take the ids from the plan")
@@ -97,7 +102,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
     if path.exists() and not settings.resume:
         raise LabError(f"there is a journal already: {path}; resume it with resume=true, or start another run")
     with closing(AgentProcess(settings.cell.client.exec, settings.cell.client.python)) as agent:
-        versions = read_versions(agent, settings.cell, 30, settings.guest.arch, settings.guest.machine)
+        versions = read_versions(agent, settings.cell, 30, [(guest.arch, guest.machine) for guest in settings.guests.values()])
         check_versions(versions, settings.expected, settings.pair["boundary"])
         leftovers = find_leftovers(agent, settings.prefix)
     header = _header(settings, versions)
@@ -112,7 +117,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         )
 
     with ExitStack() as ends:
-        witness = Witness(settings.cell.source, settings.cell.target, settings.guest) if settings.guest_checks else None
+        witness = Witness(settings.cell.source, settings.cell.target) if settings.guest_checks else None
         if witness:
             ends.callback(witness.close)
         domains = Domains(settings.prefix, settings.run, settings.combination, witness)
@@ -126,7 +131,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         if leftovers:
             remove_leftovers(cell, domains, leftovers)
             journal.append("event", event="leftovers", removed=leftovers)
-        procedure = settings.suite.procedure(Bench(cell, domains, settings.guest, settings.time_limit, witness, relays))
+        procedure = settings.suite.procedure(Bench(cell, domains, settings.guests, settings.time_limit, witness, relays))
         stage = Stage(
             cell, procedure, _rules(settings, versions), Daemons(cell), AttemptLog(cell, settings.folder), journal,
             settings.suite.name, settings.cell_name,
@@ -162,17 +167,21 @@ def _header(settings: Settings, versions: Mapping[str, Any]) -> dict[str, Any]:
         "pair": dict(settings.pair),
         "versions": versions,
         "profile": {
-            "name": settings.profile["name"], "cases": len(settings.suite.cases(settings.profile, settings.combination)),
+            "name": settings.profile["name"], "cases": len(settings.every_case()),
             "id": settings.profile_id,
         },
         "selected": list(settings.cases),
-        "guest": {**asdict(settings.guest), "image": bytes_id(build(settings.guest.arch).image)},
+        "guests": {name: _guest_data(guest) for name, guest in settings.guests.items()},
         "ledger": settings.ledger_id,
         "guest_checks": settings.guest_checks,
         "tap": settings.relay,
         "workers": settings.workers,
         "time_limit": settings.time_limit,
     }
+
+
+def _guest_data(guest: GuestConfig) -> dict[str, Any]:
+    return {**asdict(guest), **({"image": bytes_id(build(guest.arch).image)} if guest.witness else {})}
 
 
 def _run_rest(settings: Settings, stage: Stage, cases: list[Case], failed_beside: Mapping[str, str]) -> float:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Protocol
+from typing import Mapping, NamedTuple, Optional, Protocol
 
 from ..cell.agent_process import AgentDied, AgentProcess, CallError, CallTimeout
 from ..cell.cell import Cell
@@ -51,13 +51,13 @@ class Revive(Protocol):
 class Bench:
     """What a case is carried out with.
 
-    ``time_limit`` is the seconds for a case up to its last look; cleaning up has its own. Without ``witness`` only libvirt is
-    asked; ``relays`` are what the cell's paths go through, where they do.
+    ``guests`` are those of the cases, by name. ``time_limit`` is the seconds for a case up to its last look; cleaning up has its
+    own. Without ``witness`` only libvirt is asked; ``relays`` are what the cell's paths go through, where they do.
     """
 
     cell: Cell
     domains: Domains
-    guest: GuestConfig
+    guests: Mapping[str, GuestConfig]
     time_limit: float
     witness: Optional[Witness] = None
     relays: Optional[Relays] = None
@@ -116,6 +116,14 @@ class Procedure(ABC):
     def name(self, attempt: Attempt) -> str:
         """Name of the attempt's domain."""
         return self.bench.domains.name(attempt.case.number, attempt.number)
+
+    def guest(self, attempt: Attempt) -> GuestConfig:
+        """The attempt's guest."""
+        return self.bench.guests[attempt.case.guest]
+
+    def witness(self, attempt: Attempt) -> Optional[Witness]:
+        """Who sees the attempt's guest from outside libvirt; None where nobody can or should."""
+        return self.bench.witness if self.guest(attempt).witness else None
 
     def survive(self, attempt: Attempt, client: ClientAgent, revive: Revive, both: bool = False) -> bool:
         """Restart the daemons that the case killed, and clear the lab error: what the case could not do is their doing.

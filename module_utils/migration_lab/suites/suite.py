@@ -11,7 +11,7 @@ from ..judging.check import Judgement
 from ..judging.condition import Situation
 from ..judging.deviation import Deviation, apply, find
 from ..judging.observation import Observation
-from ..model.case import Case
+from ..model.case import Case, with_guests
 from ..model.protocol import expect_protocol
 from .procedure import Procedure
 
@@ -93,3 +93,7 @@ class Suite(ABC):
 
         :param profile: data of a file under scenarios/profiles/, validated by ``planning.profiles``.
         """
+
+    def cases_of_guests(self, profile: Mapping[str, Any], combination: str, guests: Sequence[str]) -> list[Case]:
+        """The cases of a run on a combination: those of the profile for each of the guests (their names)."""
+        return with_guests(self.cases(profile, combination), guests)

@@ -77,7 +77,7 @@ def test_machine_of_the_wrong_class_is_named(asked: dict[str, str], boundary: st
 
 def versions_of(cell: Cell, wait: float, arch: str = "x86_64", machine_type: str = "pc") -> dict[str, dict[str, str]]:
     with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
-        return read_versions(agent, cell, wait, arch, machine_type)
+        return read_versions(agent, cell, wait, [(arch, machine_type)])
 
 
 def test_versions_are_asked_of_library_and_daemons(cell: Cell) -> None:

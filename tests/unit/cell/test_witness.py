@@ -12,17 +12,16 @@ from typing import Any, Optional
 
 import pytest
 
-from fake_machines import GuestProcess, children
+from fake_machines import GuestProcess, children, fake_guest
 from migration_lab.cell import witness
 from migration_lab.cell.machine import Machine
 from migration_lab.cell.witness import WATCH, InspectorProxy, Witness
 from migration_lab.guest import kernel as guest
 from migration_lab.guest import pattern
-from migration_lab.guest.config import GuestConfig
 from migration_lab.judging.observation import Copy
 from migration_lab.model.errors import LabError
 
-GUEST = GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest.img", "9.0.0")
+GUEST = fake_guest()
 SOURCE, TARGET = (Machine(name, ("env",), sys.executable) for name in ("a-source", "a-target"))
 NAME = f"witnessed-{os.getpid()}"
 
@@ -104,7 +103,7 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Witness]:
     def make(source: Scripted, target: Scripted) -> Witness:
-        made = Witness(SOURCE, TARGET, GUEST)
+        made = Witness(SOURCE, TARGET)
         monkeypatch.setattr(made, "_inspectors", {"source": source, "target": target})
         return made
 
@@ -146,14 +145,14 @@ def test_guest_is_watched(
     seen: list[tuple[str, object]], seconds: tuple[float, float],
 ) -> None:
     started = CLOCK.now
-    copies = scripted(source, target).survival(NAME, "target", running, before=3).copies
+    copies = scripted(source, target).survival(GUEST, NAME, "target", running, before=3).copies
     assert moved(copies) == seen
     assert seconds[0] <= CLOCK.now - started < seconds[1]
     assert all(copy.counter in (40, None) for copy in copies), "as it was first seen"
 
 
 def test_guest_can_be_watched_on_the_source(scripted: Callable[..., Witness]) -> None:
-    seen = scripted(Scripted(counting), Scripted(steady)).survival(NAME, "source", running=True, before=3)
+    seen = scripted(Scripted(counting), Scripted(steady)).survival(GUEST, NAME, "source", running=True, before=3)
     assert moved(seen.copies) == [("source", True), ("target", False)]
     assert seen.before == 3 and seen.after is not None and seen.after > 40, "where it must be, at the last look"
 
@@ -173,7 +172,7 @@ def test_leftovers_say_where_they_are(scripted: Callable[..., Witness]) -> None:
 @pytest.fixture
 def real() -> Iterator[Witness]:
     before = children()
-    made = Witness(SOURCE, TARGET, GUEST)
+    made = Witness(SOURCE, TARGET)
     yield made
     made.close()
     assert children() <= before, "no inspector is left"
@@ -198,10 +197,10 @@ def test_running_guest_is_seen_by_real_inspectors(
 ) -> None:
     monkeypatch.setattr(witness, "LEFTOVER_LIMIT", 0.2)
     process = start()
-    real.wait_until_counting("source", NAME, 5)
-    first = real.counter("source", NAME)
+    real.wait_until_counting(GUEST, "source", NAME, 5)
+    first = real.counter(GUEST, "source", NAME)
     assert first is not None and first >= witness.COUNTING_FROM
-    seen = real.survival(NAME, "target", running=True, before=first)
+    seen = real.survival(GUEST, NAME, "target", running=True, before=first)
     assert moved(seen.copies) == [("source", True), ("target", True)], "the same process, seen from both"
     assert seen.before == first < (seen.after or 0) and seen.pattern is True
     assert real.leftovers(NAME) == [f"process {process.pid} {NAME} on the source", f"process {process.pid} {NAME} on the target"]
@@ -209,33 +208,33 @@ def test_running_guest_is_seen_by_real_inspectors(
 
 def test_guest_that_stands_still_is_seen_so(start: Callable[..., GuestProcess], real: Witness) -> None:
     process = start()
-    real.wait_until_counting("source", NAME, 5)
+    real.wait_until_counting(GUEST, "source", NAME, 5)
     process.halt()
-    counter = real.counter("source", NAME)
+    counter = real.counter(GUEST, "source", NAME)
     assert counter is not None
-    seen = real.survival(NAME, "source", running=False, before=counter)
+    seen = real.survival(GUEST, NAME, "source", running=False, before=counter)
     assert [(copy.counter, copy.moved) for copy in seen.copies] == [(counter, 0)] * 2 and seen.after == counter
-    assert real.counter("target", NAME) == counter
+    assert real.counter(GUEST, "target", NAME) == counter
 
 
 @pytest.mark.parametrize("at", [0, 4096 * 1000 + 17, guest.PATTERN_SIZE - 1])
 def test_memory_that_is_not_whole_is_seen(start: Callable[..., GuestProcess], real: Witness, at: int) -> None:
     start(PATTERN[:at] + bytes([PATTERN[at] ^ 1]) + PATTERN[at + 1:])
-    assert real.pattern_whole("source", NAME) is False
+    assert real.pattern_whole(GUEST, "source", NAME) is False
 
 
 def test_guest_that_is_not_ready_has_nothing_to_read(start: Callable[..., GuestProcess], real: Witness) -> None:
     start(b"", ready=False)
-    assert real.counter("source", NAME) is None and real.pattern_whole("source", NAME) is None
-    seen = real.survival(NAME, "source", running=False, before=3)
+    assert real.counter(GUEST, "source", NAME) is None and real.pattern_whole(GUEST, "source", NAME) is None
+    seen = real.survival(GUEST, NAME, "source", running=False, before=3)
     assert moved(seen.copies) == [("source", None), ("target", None)] and seen.after is None and seen.pattern is None
     with pytest.raises(LabError, match=f"guest {NAME} on the source did not begin to count within 0 s; give it more time_limit"):
-        real.wait_until_counting("source", NAME, 0.05)
+        real.wait_until_counting(GUEST, "source", NAME, 0.05)
 
 
 def test_guest_that_is_not_there_is_none(real: Witness) -> None:
-    assert real.counter("target", NAME) is None and real.pattern_whole("target", NAME) is None
-    assert real.survival(NAME, "target", running=False, before=3).copies == () and real.leftovers(NAME) == []
+    assert real.counter(GUEST, "target", NAME) is None and real.pattern_whole(GUEST, "target", NAME) is None
+    assert real.survival(GUEST, NAME, "target", running=False, before=3).copies == () and real.leftovers(NAME) == []
 
 
 # An inspector

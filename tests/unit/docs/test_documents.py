@@ -91,7 +91,8 @@ def test_examples_of_a_catalogue_fit_its_schemas() -> None:
     for path in DOCUMENTS:
         for block in re.findall(r"^```yaml\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL):
             data = yaml.safe_load(block.replace("...", "a" * 64))
-            for section in ("releases", "pairs", "guests"):
+            found += len(data.get("own_guests", {}))
+            for section in ("releases", "pairs"):
                 entries = data.get(f"own_{section}", {})
                 validate(entries, ROOT / "scenarios" / "schema" / f"{section}.json", name(path))
                 found += len(entries)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import yaml
 from default_catalogue import CATALOGUE, GUESTS, NO_OWN, PAIRS, RELEASES, SCENARIOS, SETTINGS, TREE, changed
 from migration_lab.model.digest import files_id
 from migration_lab.model.errors import LabError
-from migration_lab.planning.catalogue import choose_guest, choose_pair, load_catalogue
+from migration_lab.planning.catalogue import choose_pair, load_catalogue
+from migration_lab.planning.guests import choose_guests
 from migration_lab.planning.profiles import load_profile
 from migration_lab.releases.debootstrap import check_obtainable
 from migration_lab.releases.recipe import release_id, resolve_release
@@ -32,39 +32,6 @@ def test_default_catalogue_has_its_releases() -> None:
         "ubuntu-11.04": ("natty", "0.8.8", "0.14"),
         "ubuntu-11.10": ("oneiric", "0.9.2", "0.14"),
     }
-
-
-@pytest.mark.parametrize(
-    ("pair", "guest", "machine"),
-    [
-        ("debian", "x86_64", "pc-i440fx-7.2"),
-        ("debian", "aarch64", "virt-7.2"),
-        ("debian-lts", "x86_64", "pc-i440fx-5.2"),
-        ("debian-lts", "aarch64", "virt-5.2"),
-    ],
-)
-def test_machine_type_is_one_that_both_hypervisors_know(pair: str, guest: str, machine: str) -> None:
-    chosen = choose_guest(guest, GUESTS, choose_pair(pair, PAIRS, RELEASES), RELEASES, machine="")
-    assert chosen == {"name": guest, **GUESTS[guest], "machine": machine}
-
-
-@pytest.mark.parametrize("qemu", ["7.2", "10.0"])
-def test_older_hypervisor_names_the_machine_type_on_whichever_side_it_is(qemu: str) -> None:
-    other = {"7.2": "10.0", "10.0": "7.2"}[qemu]
-    releases = changed(changed(RELEASES, "debian-12/qemu", qemu), "debian-13/qemu", other)
-    pair = choose_pair("debian", PAIRS, releases)
-    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-i440fx-7.2"
-
-
-def test_machine_type_can_be_given() -> None:
-    guest = choose_guest("x86_64", GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, machine="pc-q35-6.0")
-    assert guest["machine"] == "pc-q35-6.0"
-
-
-def test_catalogues_own_entries_are_not_changed() -> None:
-    before = copy.deepcopy(CATALOGUE)
-    choose_guest("x86_64", GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, machine="pc-q35-6.0")
-    assert before == CATALOGUE
 
 
 # Bad entries of the catalogue
@@ -103,10 +70,6 @@ def test_catalogues_own_entries_are_not_changed() -> None:
         ("pairs/emulated-v2/ceiling", 0.9, "own_pairs: emulated-v2, ceiling: 0.9 is not of type 'string'"),
         ("pairs/debian/workers_per_core", 0, "own_pairs: debian, workers_per_core: 0 is less than the minimum of 1"),
         ("pairs/debian/alone_again", "yes", "own_pairs: debian, alone_again: 'yes' is not of type 'boolean'"),
-        ("guests/x86_64/memory", "16", "own_guests: x86_64, memory: '16' is not of type 'integer'"),
-        ("guests/x86_64/memory", 8, "own_guests: x86_64, memory: 8 is less than the minimum of 16"),
-        ("guests/x86_64/arch", "riscv64", "own_guests: x86_64, arch: 'riscv64' is not one of"),
-        ("guests/x86_64/workers_per_core", 0, "own_guests: x86_64, workers_per_core: 0 is less than the minimum of 1"),
     ],
 )
 def test_bad_entry_is_refused_with_entry_and_field(path: str, value: Any, said: str) -> None:
@@ -121,7 +84,8 @@ def test_bad_entry_is_refused_with_entry_and_field(path: str, value: Any, said: 
     [
         ("releases.yml", "suite: bookworm", "suite: Book", "debian-12, suite: 'Book' does not match"),
         ("pairs.yml", "boundary: 9.0.0", "boundary: 9", "debian-lts, boundary: 9 is not of type 'string'"),
-        ("guests.yml", "memory: 16", "memory: 8", "x86_64, memory: 8 is less than the minimum of 16"),
+        ("guests/x86_64.yml", "memory: 16", "memory: 8", "memory: 8 is less than the minimum of 16"),
+        ("releases.yml", "s390x: [qemu-system-misc]", "s390x: [Q]", "debian-12, features, s390x, entry 1: 'Q' does not match"),
         ("pairs.yml", "$v3_protocol_new", "$v4", "v3-protocol, new: there is no setting 'v4'; the settings are archive_"),
     ],
 )
@@ -139,12 +103,12 @@ def test_bad_entry_of_the_lab_is_refused_with_its_file(
 @pytest.mark.parametrize(("text", "said"), [(None, "cannot be read (No such file"), ("a: [", "is not YAML: ")])
 def test_file_of_the_catalogue_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, said: str) -> None:
     scenarios = Path(shutil.copytree(SCENARIOS, tmp_path / "scenarios"))
-    (scenarios / "guests.yml").unlink()
+    (scenarios / "pairs.yml").unlink()
     if text is not None:
-        (scenarios / "guests.yml").write_text(text)
+        (scenarios / "pairs.yml").write_text(text)
     with pytest.raises(LabError) as refusal:
         load_catalogue(scenarios, SETTINGS, NO_OWN)
-    assert str(refusal.value).startswith(f"{scenarios / 'guests.yml'} {said}")
+    assert str(refusal.value).startswith(f"{scenarios / 'pairs.yml'} {said}")
 
 
 # Settings and entries of the user's own
@@ -168,7 +132,7 @@ def test_own_entries_are_added_and_may_replace_those_of_the_lab() -> None:
     assert catalogue["pairs"] == {**PAIRS, **own["own_pairs"]} and catalogue["guests"] == {**GUESTS, **own["own_guests"]}
 
 
-# Pairs and guests
+# Pairs
 
 
 @pytest.mark.parametrize(
@@ -207,28 +171,6 @@ def test_boundary_that_is_not_between_is_refused(boundary: str) -> None:
 def test_pair_the_wrong_way_round_is_refused(pair: dict[str, str]) -> None:
     with pytest.raises(LabError, match=r"boundary 11\.3\.0 is not above old"):
         choose_pair("wrong", {"wrong": {**pair, "boundary": "11.3.0"}}, RELEASES)
-
-
-def test_unknown_guest_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(LabError, match="there is no guest 'riscv64'; the guests are aarch64, x86_64"):
-        choose_guest("riscv64", GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, "")
-
-
-@pytest.mark.parametrize("release", ["debian-12", "debian-13"])
-def test_guest_that_a_release_cannot_run_is_refused(release: str) -> None:
-    releases = changed(RELEASES, f"{release}/emulators", {"x86_64": "/usr/bin/qemu-system-x86_64"})
-    pair = choose_pair("debian", PAIRS, releases)
-    with pytest.raises(LabError, match=f"release '{release}' has no emulator for aarch64 guests"):
-        choose_guest("aarch64", GUESTS, pair, releases, "")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "machine"),
-    [("0.14", "0.14", "pc-0.14"), ("1.3", "1.4", "pc-1.3"), ("1.4", "2.0", "pc-i440fx-1.4"), ("0.12", "10.0", "pc-0.12")],
-)
-def test_board_has_the_name_that_the_older_hypervisor_gives_it(old: str, new: str, machine: str) -> None:
-    releases = changed(changed(RELEASES, "debian-12/qemu", old), "debian-13/qemu", new)
-    assert choose_guest("x86_64", GUESTS, choose_pair("debian", PAIRS, releases), releases, "")["machine"] == machine
 
 
 # Ceilings
@@ -284,7 +226,7 @@ def test_pair_of_2011_is_taken_from_an_archive_that_is_named_and_pinned() -> Non
         releases = changed(changed(releases, f"{name}/mirror", "http://mirror"), f"{name}/release_sha256", "0" * 64)
     pair = choose_pair("v3-protocol", PAIRS, releases)
     assert (pair["old"], pair["new"], pair["workers_per_core"], pair["alone_again"]) == ("ubuntu-11.04", "ubuntu-11.10", 2, True)
-    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-0.14"
+    assert choose_guests(["x86_64"], GUESTS, pair, releases, "")["x86_64"]["machine"] == "pc-0.14"
 
 
 @pytest.mark.parametrize(
@@ -311,7 +253,7 @@ def test_release_that_is_no_tree_is_its_own_recipe() -> None:
 def test_tree_is_laid_over_its_bases_recipe() -> None:
     base = RELEASES["debian-11"]
     assert resolve_release("my", {**RELEASES, "my": TREE}) == {
-        **base, **TREE, "packages": [*base["packages"], "python2.7"], "python": "/lab/python",
+        **base, **TREE, "packages": [*base["packages"], "python2.7", "qemu-system-x86"], "python": "/lab/python",
         "interpreter": "/usr/bin/python2.7", "adapt_emulators": True,
     }
 
@@ -346,7 +288,7 @@ def test_tree_over_what_is_no_root_is_refused(base: str, said: str) -> None:
 def test_tree_has_its_place_in_pairs_and_runs_its_bases_guests() -> None:
     releases = {**RELEASES, "my": TREE}
     pair = choose_pair("v3-protocol", changed(changed(PAIRS, "v3-protocol/old", "my"), "v3-protocol/new", "debian-11"), releases)
-    assert choose_guest("x86_64", GUESTS, pair, releases, "")["machine"] == "pc-i440fx-5.2"
+    assert choose_guests(["x86_64"], GUESTS, pair, releases, "")["x86_64"]["machine"] == "pc-i440fx-5.2"
 
 
 # Identities

@@ -19,6 +19,7 @@ from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, classes
 from migration_lab.model.errors import LabError
 from migration_lab.model.verdict import Verdict
 from migration_lab.planning.plan import check_results_root, make_plan, start_run
+from migration_lab.releases.recipe import release_id, with_features
 from migration_lab.suites.migration.checks import CANONICAL_CHECKS
 from synthetic_run import CASES, ROOT
 
@@ -60,7 +61,8 @@ def run_file(given: dict[str, Any], name: str) -> Path:
 def test_default_run_is_all_of_the_canonical_profile_on_the_debian_pair(given: dict[str, Any]) -> None:
     plan = make_plan(given)
     assert plan["pair"] == {"name": "debian", "old": "debian-12", "new": "debian-13", "boundary": "11.3.0"}
-    assert (plan["guest"]["name"], plan["guest"]["machine"]) == ("x86_64", "pc-i440fx-7.2")
+    assert plan["guest"] == "x86_64" and plan["guests"]["x86_64"]["machine"] == "pc-i440fx-7.2"
+    assert plan["architectures"] == [{"arch": "x86_64", "machine": "pc-i440fx-7.2"}] and plan["workers_per_core"] == 3
     assert plan["combinations"] == list(RUNNING_ORDER)
     assert plan["shares"] == {"a": [{"combination": name, "cases": IDS} for name in RUNNING_ORDER]}
     assert plan["profile"]["name"] == "canonical" and plan["patterns"] == ["*"] and plan["cases"]["noo"] == IDS
@@ -79,7 +81,22 @@ def test_plan_says_of_each_machine_what_it_has_to_be(given: dict[str, Any]) -> N
 def test_release_in_the_plan_has_its_image_and_its_entry(given: dict[str, Any]) -> None:
     release = make_plan(given)["releases"]["debian-12"]
     assert re.fullmatch(r"debian-12-[0-9a-f]{12}", release["id"])
-    assert release == {"name": "debian-12", "id": release["id"], **CATALOGUE["releases"]["debian-12"]}
+    entry = with_features(CATALOGUE["releases"]["debian-12"], ["x86_64"])
+    assert release == {"name": "debian-12", "id": release_id("debian-12", entry), **entry}
+    other = make_plan({**given, "guest": "aarch64"})["releases"]["debian-12"]
+    assert other["id"] != release["id"] and "qemu-system-x86" not in other["packages"]
+
+
+def test_guests_of_a_run_share_images_and_have_cases_each(given: dict[str, Any]) -> None:
+    cases = "p2p/transient-running/none,aarch64/normal/*"
+    plan = make_plan({**given, "guest": "x86_64,aarch64", "combinations": "onn", "cases": cases})
+    assert plan["guest"] == "x86_64,aarch64" and list(plan["guests"]) == ["x86_64", "aarch64"]
+    first, *others = plan["cases"]["onn"]
+    assert first == "x86_64/p2p/transient-running/none" and len(others) == 32 + 1
+    assert plan["axes"][first] == ["x86_64", "p2p", "transient-running", "none"]
+    packages = plan["releases"]["debian-12"]["packages"]
+    assert {"qemu-system-x86", "qemu-system-arm"} <= set(packages) and "qemu-system-misc" not in packages
+    assert [entry["arch"] for entry in plan["architectures"]] == ["aarch64", "x86_64"]
 
 
 def test_ledger_goes_with_the_plan(given: dict[str, Any], scenarios: Path) -> None:
@@ -121,9 +138,9 @@ def test_guest_must_fit_the_oldest_libvirt_of_the_pair(given: dict[str, Any], pa
     releases = {**CATALOGUE["releases"], "tree": TREE}
     pairs = {**CATALOGUE["pairs"], "with-a-tree": TREE_PAIR}
     plan = make_plan({**given, "own_releases": releases, "own_pairs": pairs, "pair": pair})
-    assert plan["guest"]["oldest"] == oldest and plan["guest"]["name"] == "x86_64"
+    assert ("<loader>" in plan["guests"]["x86_64"]["xml"]) == (oldest != "0.9.1")
     assert plan["pair"].get("alone_again", False) == (pair == "with-a-tree")
-    assert "oldest" not in CATALOGUE["guests"]["x86_64"], "the catalogue is left as it was"
+    assert "name" not in CATALOGUE["guests"]["x86_64"], "the catalogue is left as it was"
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
@@ -211,7 +228,7 @@ def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any],
     [
         ({"pair": "redhat"}, "there is no pair 'redhat'; the pairs are debian, debian-lts"),
         ({"profile": "nightly"}, "there is no profile 'nightly'; "),
-        ({"guest": "riscv64"}, "there is no guest 'riscv64'; the guests are aarch64, x86_64"),
+        ({"guest": "riscv64"}, "there is no guest 'riscv64'; the guests are aarch64, "),
         ({"combinations": "noo,xyz"}, "there is no combination 'xyz'; "),
         ({"combinations": "all,noo"}, "there is no combination 'all'; "),
         ({"combinations": ""}, "no combination is named; "),
@@ -251,7 +268,7 @@ def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any],
         ),
         (
             {"own_guests": changed(CATALOGUE["guests"], "aarch64/memory", "16")},
-            "own_guests: aarch64, memory: '16' is not of type 'integer'",
+            "own_guests: aarch64: memory: '16' is not of type 'integer'",
         ),
     ],
 )
@@ -287,7 +304,11 @@ def test_started_run_has_a_folder_for_each_combination(given: dict[str, Any]) ->
         "schema": SCHEMA, "run": "mine", "user": "root", "revision": "abc", "pair": plan["pair"], "profile": "canonical",
         "guest": "x86_64", "combinations": ["onn", "nnn"], "cases": ["p2p/*"],
         "profile_id": plan["profile_id"], "lab_files_id": plan["lab_files_id"],
-        "ledger_id": plan["ledger_id"], "untried": plan["untried"], "deviations": plan["deviations"],
+        "ledger_id": plan["ledger_id"], "guests_id": plan["guests_id"],
+        "guests": {"x86_64": {
+            field: plan["guests"]["x86_64"][field] for field in ("description", "does_not_cover", "arch", "machine", "memory")
+        }},
+        "untried": plan["untried"], "deviations": plan["deviations"],
         "cells": ["a"], "profile_data": plan["profile"], "axes": {case: case.split("/") for case in plan["cases"]["nnn"]},
         "selected": plan["cases"],
         "suite": {"name": "migration", "checks": list(CANONICAL_CHECKS)},

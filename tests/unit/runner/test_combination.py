@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from fake_machines import FakeRelays, FakeWitness, make_cell
+from fake_machines import FakeRelays, FakeWitness, fake_guest, make_cell
 from fake_rpc import domain_payload
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.domains import Domains
-from migration_lab.guest.config import GuestConfig
 from migration_lab.journal.journal import read_journal
 from migration_lab.model.case import ROLES, select_cases
 from migration_lab.model.combination import COMBINATIONS, classes
@@ -63,7 +62,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("lab")
     return Settings(
         run="r", combination="onn", pair={"name": "p", "old": "first", "new": "trixie", "boundary": "1.0.0"}, expected=EXPECTED,
-        cell=make_cell(folder), guest=GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest.img", "9.0.0"),
+        cell=make_cell(folder), guests={"x86_64": fake_guest()},
         profile=DATA, profile_id="0123", suite=suite_of(DATA), cases=chosen("p2p/*/none"), cell_name="a",
         folder=folder / "results" / "onn", workers=1, time_limit=30, prefix="mlab-",
         clean=False, resume=False, owner=None, relay=False, guest_checks=False,
@@ -90,8 +89,8 @@ def finished(settings: Settings, complete: bytes) -> Settings:
 
 
 def test_run_comes_to_a_result_and_a_journal(settings: Settings) -> None:
-    guest = replace(settings.guest, kernel="/lab/slow")
-    result = run_combination(replace(settings, cases=chosen("p2p/*"), workers=2, guest=guest))
+    guests = {"x86_64": fake_guest("/lab/slow")}
+    result = run_combination(replace(settings, cases=chosen("p2p/*"), workers=2, guests=guests))
     assert (result["counts"], result["ran"], result["not_passed"], result["unexplained_deaths"]) == ({"pass": 32}, 32, [], [])
     source = result["versions"]["source"]
     assert (source["libvirt"], source["hypervisor"], source["hostname"]) == ("11.3.0", "7.2.22", "a-source")
@@ -104,7 +103,7 @@ def test_run_comes_to_a_result_and_a_journal(settings: Settings) -> None:
 
 
 def test_cases_that_do_not_pass_are_listed_with_reasons(settings: Settings) -> None:
-    result = run_combination(replace(settings, guest=replace(settings.guest, kernel="/lab/refused")))
+    result = run_combination(replace(settings, guests={"x86_64": fake_guest("/lab/refused")}))
     assert result["counts"] == {"fail": 8}
     reason = "migrated: expected success, got unable to connect to server: Connection refused (error 38, domain 7)"
     assert result["not_passed"] == [{"case": name, "verdict": "fail", "reason": reason} for name in IDS[32:64:4]]
@@ -154,8 +153,8 @@ def test_complete_run_that_is_resumed_runs_nothing(finished: Settings) -> None:
 
 
 def test_run_with_another_guest_does_not_go_on(finished: Settings, complete: bytes) -> None:
-    with pytest.raises(LabError, match=r"cannot be resumed: guest was .*'memory': 16.* and is now .*'memory': 32"):
-        run_combination(replace(finished, resume=True, guest=replace(finished.guest, memory=32)))
+    with pytest.raises(LabError, match=r"cannot be resumed: guests was .*'memory': 16.* and is now .*'memory': 32"):
+        run_combination(replace(finished, resume=True, guests={"x86_64": fake_guest(memory=32)}))
     assert (finished.folder / "journal-a.jsonl").read_bytes() == complete
 
 
@@ -168,7 +167,7 @@ def test_machine_of_another_version_stops_the_run_before_it_begins(settings: Set
 
 def test_machine_type_that_a_qemu_does_not_know_stops_the_run_before_it_begins(settings: Settings) -> None:
     with pytest.raises(LabError, match=r"its QEMU knows no machine type 'pc-0\.1' for x86_64"):
-        run_combination(replace(settings, guest=replace(settings.guest, machine="pc-0.1")))
+        run_combination(replace(settings, guests={"x86_64": fake_guest(machine="pc-0.1")}))
     assert not settings.folder.exists()
 
 
@@ -209,8 +208,8 @@ REFUSAL = {
 
 
 def test_known_deviations_are_no_failures(settings: Settings) -> None:
-    guest = replace(settings.guest, kernel="/lab/refused")
-    result = run_combination(replace(settings, guest=guest, deviations=(REFUSAL,)))
+    guests = {"x86_64": fake_guest("/lab/refused")}
+    result = run_combination(replace(settings, guests=guests, deviations=(REFUSAL,)))
     assert (result["counts"], result["not_passed"]) == ({"known": 8}, [])
     assert {line.deviation for line in read_journal(Path(result["journal"])).attempts} == {"refuses"}
 
@@ -226,8 +225,8 @@ def test_deviation_that_does_not_come_is_listed(settings: Settings) -> None:
 
 @pytest.mark.parametrize("alone_again", [True, False])
 def test_pair_says_whether_a_case_is_tried_again_alone(settings: Settings, alone_again: bool) -> None:
-    guest, pair = replace(settings.guest, kernel="/lab/refused"), {**settings.pair, "alone_again": alone_again}
-    result = run_combination(replace(settings, guest=guest, pair=pair, workers=4))
+    guests, pair = {"x86_64": fake_guest("/lab/refused")}, {**settings.pair, "alone_again": alone_again}
+    result = run_combination(replace(settings, guests=guests, pair=pair, workers=4))
     assert result["counts"] == {"fail": 8} and result["unexplained_deaths"] == []
     attempts = read_journal(Path(result["journal"])).attempts
     again = [line for line in attempts if line.attempt == 2]

@@ -70,6 +70,22 @@ def emulator(release: Mapping[str, Any], arch: str, abilities: Mapping[str, Any]
     return [*command, f"--volume={_files(release, state, files)}", image(release), release["emulators"][arch]]
 
 
+def trials(
+    architectures: Sequence[Mapping[str, str]], releases: Mapping[str, Mapping[str, Any]], abilities: Mapping[str, Any],
+    state: str, files: str,
+) -> list[dict[str, Any]]:
+    """What the module ``guest_acceleration`` tries: each architecture with the QEMU of each release.
+
+    :param architectures: the plan's, with ``arch`` and ``machine``; the rest as for ``emulator``.
+    """
+    return [
+        {**guest, "kernel": kernel(guest["arch"]), "emulators": [
+            emulator(release, guest["arch"], abilities, state, files) for release in releases.values()
+        ]}
+        for guest in architectures
+    ]
+
+
 def cell(
     combinations: Sequence[str], name: str, subnet: str, releases: Mapping[str, Mapping[str, Any]],
     abilities: Mapping[str, Any], state: str, files: str,

@@ -41,9 +41,9 @@ class Migration(Procedure):
 
     def set_up(self, attempt: Attempt, agent: AgentProcess, call: Call, deadline: float) -> bool:
         """Bring the scenario about; returns whether it is there."""
-        seen, scenario, name, witness = attempt.seen, attempt.case.scenario, self.name(attempt), self.bench.witness
-        identity = self.bench.domains.identity(name)
-        xml = domain_xml(self.bench.guest, name, identity, GUEST_CONFIG)
+        seen, scenario, name, witness = attempt.seen, attempt.case.scenario, self.name(attempt), self.witness(attempt)
+        guest, identity = self.guest(attempt), self.bench.domains.identity(name)
+        xml = domain_xml(guest, name, identity, GUEST_CONFIG)
         pause = scenario.state is State.PAUSED
         # A guest that is to be paused first runs where it is witnessed, so that there is something to see in its memory.
         paused = pause and witness is None
@@ -55,14 +55,14 @@ class Migration(Procedure):
         else:
             seen.source_started = call("create", connection="source", xml=xml, paused=paused)
         if seen.source_started.ok and witness is not None:
-            witness.wait_until_counting("source", name, seconds_left(deadline))
+            witness.wait_until_counting(guest, "source", name, seconds_left(deadline))
             if pause:
                 seen.source_started = call("suspend", connection="source", name=name)
         if not seen.source_started.ok:
             return False
         seen.source_state = self.bench.domains.look(agent, "source", name, seconds_left(deadline)).state or "absent"
         if scenario.target_config:
-            own = domain_xml(self.bench.guest, name, identity, TARGET_CONFIG)
+            own = domain_xml(guest, name, identity, TARGET_CONFIG)
             seen.target_defined = call("define", connection="target", xml=own)
             if not seen.target_defined.ok:
                 return False
@@ -70,9 +70,9 @@ class Migration(Procedure):
 
     def migrate(self, attempt: Attempt, call: Call) -> Outcome:
         """Make the case's migration call."""
-        case, name = attempt.case, self.name(attempt)
-        if self.bench.witness is not None:
-            attempt.counter = self.bench.witness.counter("source", name)
+        case, name, witness = attempt.case, self.name(attempt), self.witness(attempt)
+        if witness is not None:
+            attempt.counter = witness.counter(self.guest(attempt), "source", name)
         bits = case.migrate_bits
         if case.method is Method.NORMAL:
             function, uri = "virDomainMigrate", self.bench.cell.uri("client-target")
@@ -89,7 +89,7 @@ class Migration(Procedure):
 
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, the target's config, and the guest itself."""
-        seen, name, domains, witness = attempt.seen, self.name(attempt), self.bench.domains, self.bench.witness
+        seen, name, domains, witness = attempt.seen, self.name(attempt), self.bench.domains, self.witness(attempt)
         restarted = bool(seen.daemon_deaths or seen.expected_deaths)
         source, target = domains.look_settled(agent, name, limit, restarted)
         assert seen.migrated is not None
@@ -101,5 +101,5 @@ class Migration(Procedure):
             seen.target_config = "absent"
         if witness is not None and attempt.counter is not None and there.active:
             running = there.state == State.RUNNING.value
-            seen.survival = witness.survival(name, side, running, before=attempt.counter)
+            seen.survival = witness.survival(self.guest(attempt), name, side, running, before=attempt.counter)
         seen.source_after, seen.target_after = source, target

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fake_machines import FakeRelays, FakeWitness, children, make_cell, make_machine
+from fake_machines import FakeRelays, FakeWitness, children, fake_guest, make_cell, make_machine
 from migration_lab.cell.agent_process import AgentDied, AgentProcess
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.client import ClientAgent
@@ -29,7 +29,7 @@ from migration_lab.suites.migration.procedure import Migration
 from migration_lab.suites.procedure import Bench, Deaths
 from synthetic_run import BY_ID, CASES, as_expected
 
-GUEST = GuestConfig("x86_64", "x86_64", "tcg", "pc-i440fx-7.2", "", 16, "/lab/guest.img", "9.0.0")
+KERNEL = "/lab/guest.img"
 DOMAINS = Domains("mlab-", "r", "noo")
 NORMAL = BY_ID["normal/persistent-running-dst/undefine-source+persist-dest"]
 TUNNELLED = BY_ID["tunnelled/transient-paused/persist-dest"]
@@ -51,9 +51,9 @@ def connection(cell: Cell) -> Iterator[ClientAgent]:
 
 
 def runner(
-    cell: Cell, kernel: str = GUEST.kernel, run: str = "r", witness: FakeWitness | None = None, relays: FakeRelays | None = None
+    cell: Cell, kernel: str = KERNEL, run: str = "r", witness: FakeWitness | None = None, relays: FakeRelays | None = None
 ) -> Migration:
-    return Migration(Bench(cell, Domains("mlab-", run, "noo", witness), replace(GUEST, kernel=kernel), 30, witness, relays))
+    return Migration(Bench(cell, Domains("mlab-", run, "noo", witness), {"": fake_guest(kernel)}, 30, witness, relays))
 
 
 def verdict(attempt: Attempt) -> tuple[Verdict, str]:
@@ -179,7 +179,7 @@ def test_agent_that_died_between_the_calls_of_a_case_costs_it(
             connection.agent().kill()
         return answer(*given, **fields)
 
-    witness = FakeWitness(cell.source, cell.target, GUEST)
+    witness = FakeWitness(cell.source, cell.target)
     answer = getattr(witness, asked)
     monkeypatch.setattr(witness, asked, kill)
     attempt = runner(cell, witness=witness).run(case, connection)
@@ -264,7 +264,7 @@ def test_config_of_the_target_may_be_neither(cell: Cell, connection: ClientAgent
 
 @pytest.fixture
 def witness(cell: Cell) -> FakeWitness:
-    return FakeWitness(cell.source, cell.target, GUEST)
+    return FakeWitness(cell.source, cell.target)
 
 
 NAME = f"mlab-noo-{TUNNELLED.number:03d}"
