@@ -20,7 +20,7 @@ LAYERS = (
     ("judging", "guest", "relay", "releases"),
     ("cell", "lab_host", "journal"),
     ("suites",),
-    ("runner", "planning", "results"),
+    ("runner", "planning", "own_guest", "results"),
     ("history", "progress"),
     ("nightly",),
     ("report",),

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a user's domain a guest of the lab: what ties it to its host goes, and everything else stays as it is."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Collection, Mapping, Optional
+
+from ..model.errors import LabError
+from .changes import Change, Changes
+from .devices import adapt_devices
+from .domain_file import DomainFile
+from .element import Element, Raw
+from .machine_types import resolve_machine
+from .processors import adapt_cpu
+
+# MiB. Memory that a guest does not touch costs nothing but the time to see that it is empty, on both machines.
+LARGEST_MEMORY = 8192
+
+_UNITS = {
+    "b": 1,
+    "bytes": 1,
+    "KB": 1000,
+    "k": 1024,
+    "KiB": 1024,
+    "MB": 1000**2,
+    "M": 1024**2,
+    "MiB": 1024**2,
+    "GB": 1000**3,
+    "G": 1024**3,
+    "GiB": 1024**3,
+    "TB": 1000**4,
+    "T": 1024**4,
+    "TiB": 1024**4,
+}
+
+# Children of <domain> that tie it to a host or mean nothing to a migration, and why they go.
+_TIES = {
+    "metadata": "it is for other programs",
+    "title": "it is for people",
+    "resource": "it is the host's cgroup",
+    "seclabel": "it is the host's; the lab confines its guests by containers",
+    "memoryBacking": "huge pages, locked or shared memory are the host's",
+    "numatune": "it names the host's NUMA nodes",
+    "cputune": "it names the host's processors",
+    "memtune": "it is the host's cgroup",
+    "blkiotune": "it is the host's cgroup",
+    "perf": "it is the host's",
+    "launchSecurity": "it needs the host's processor",
+    "idmap": "it is the host's",
+    "throttlegroups": "it is the host's",
+    "qemu:commandline": "libvirt does not know what its arguments do, and they may name what is on the host",
+    "qemu:override": "libvirt does not check it",
+    "qemu:capabilities": "libvirt does not check it",
+    "qemu:deprecation": "libvirt does not check it",
+}
+
+_UEFI_FOLDERS = ("/usr/share/OVMF/", "/usr/share/AAVMF/")
+
+
+@dataclass(frozen=True)
+class OwnGuest:
+    """A user's domain as a guest.
+
+    ``data`` is an entry of ``own_guests``; ``domain`` the adapted XML that its template was made of, with the lines of the
+    user's file; ``lines`` are the file's.
+    """
+
+    name: str
+    path: str
+    data: Mapping[str, Any]
+    domain: Element
+    lines: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+def adapt(
+    file: DomainFile,
+    qemu: Mapping[str, str],
+    features: Collection[str],
+    architectures: Collection[str],
+    witnessed: Collection[str],
+    kvm: bool = False,
+) -> OwnGuest:
+    """Adapt a user's domain to the lab.
+
+    :param qemu: by name the QEMU versions of the pair's releases.
+    :param features: what both releases' images can be given, such as ``uefi``.
+    :param architectures: those for which both releases have an emulator.
+    :param witnessed: those for which the lab has a kernel.
+    :param kvm: whether the guest is to run with KVM: its processor then stays as it is.
+    :raises LabError: when the lab cannot run it, naming file and line.
+    """
+    domain, changes = deepcopy(file.domain), Changes()
+    kind = domain.child("os", "type")
+    assert kind is not None  # read_domains refuses it otherwise
+    where, arch = f"{file.path}:{kind.line}", kind.get("arch")
+    if arch not in architectures:
+        raise LabError(
+            f"{where}: it is a guest for {arch}; the releases of the pair have emulators for {', '.join(sorted(architectures))}"
+        )
+    machine = resolve_machine(kind.get("machine"), qemu, where)
+    if machine != kind.get("machine"):
+        changes.add(
+            kind,
+            f"machine type '{kind.get('machine')}' becomes '{machine}'",
+            "it is the newest of its kind that both sides have",
+        )
+        kind.attributes["machine"] = machine
+    _identify(domain, changes)
+    memory = _adapt_memory(domain, str(file.path), changes)
+    needs: set[str] = set()
+    uefi = _adapt_os(domain, changes, str(file.path), features, needs)
+    for child in list(domain.children):
+        if child.tag in _TIES:
+            domain.remove(child)
+            changes.add(child, f"<{child.tag}> is left out", _TIES[child.tag])
+    domain.attributes = {"type": Raw("{{ type }}")}
+    _adapt_vcpus(domain, changes)
+    if arch in ("x86_64", "i686") and not kvm:
+        adapt_cpu(domain, changes)
+        _adapt_features(domain, changes)
+    disks = adapt_devices(domain, changes, features, needs)
+    witness = arch in witnessed and not uefi
+    if witness:
+        system = domain.child("os")
+        assert system is not None
+        system.children.append(Element("kernel", text=Raw("{{ kernel }}")))
+        changes.add(
+            system,
+            "the lab's kernel is booted in place of the guest's own system",
+            "it shows whether the guest arrives whole and goes on",
+        )
+    data = {
+        "description": f"The domain of {file.path}, adapted to the lab.",
+        "does_not_cover": "the guest's own system, and what the lab changed in the XML",
+        "arch": arch,
+        "machine": machine,
+        "memory": memory,
+        "workers_per_core": 3,
+        "needs": sorted(needs),
+        "disks": disks,
+        "witness": witness,
+        "xml": domain.to_xml(),
+    }
+    return OwnGuest(file.name, str(file.path), data, domain, file.lines, tuple(changes.in_order()))
+
+
+def _identify(domain: Element, changes: Changes) -> None:
+    """The lab's own name, UUID and description, so that nothing of the user's is ever meant."""
+    for tag in ("name", "uuid", "description"):
+        for child in domain.all(tag):
+            domain.remove(child)
+            if tag == "description":
+                changes.add(child, "<description> is left out", "the lab tells its guests' configurations apart by it")
+            else:
+                changes.add(
+                    child, f"{tag} {child.text} becomes one of the lab's", "every domain that the lab starts is its own"
+                )
+    domain.children[:0] = [Element(tag, text=Raw(f"{{{{ {tag} }}}}")) for tag in ("name", "uuid", "description")]
+
+
+def _adapt_memory(domain: Element, path: str, changes: Changes) -> int:
+    """Memory in whole MiB, no more than lab hosts hold; returns it."""
+    memory = domain.child("memory")
+    assert memory is not None  # read_domains refuses it otherwise
+    size = _bytes(memory, path)
+    mebibytes = max(16, -(-size // 1024**2))
+    if mebibytes > LARGEST_MEMORY and domain.child("cpu", "numa") is not None:
+        raise LabError(
+            f"{path}:{memory.line}: it has {mebibytes} MiB in NUMA cells of its own, and the lab holds {LARGEST_MEMORY} MiB; "
+            "in a copy of the file, make the cells smaller"
+        )
+    if mebibytes > LARGEST_MEMORY:
+        changes.add(memory, f"memory of {mebibytes} MiB becomes {LARGEST_MEMORY} MiB", "lab hosts hold no more")
+        mebibytes = LARGEST_MEMORY
+    if memory.get("dumpCore"):
+        changes.add(memory, "its dumpCore is left out", "it is for crashes of the host's QEMU")
+    memory.attributes, memory.text = {"unit": "KiB"}, str(mebibytes * 1024)
+    current = domain.child("currentMemory")
+    if current is not None and _bytes(current, path) > mebibytes * 1024**2:
+        current.attributes, current.text = {"unit": "KiB"}, memory.text
+    return mebibytes
+
+
+def _bytes(element: Element, path: str) -> int:
+    unit = element.get("unit") or "KiB"
+    if not element.text.isdecimal() or unit not in _UNITS:
+        raise LabError(
+            f"{path}:{element.line}: <{element.tag}> is '{element.text}' {unit}, which is no amount of memory"
+        )
+    return int(element.text) * _UNITS[unit]
+
+
+def _adapt_os(domain: Element, changes: Changes, path: str, features: Collection[str], needs: set[str]) -> bool:
+    """What boots: the firmware stays, files of the host go. Returns whether the firmware is UEFI."""
+    system = domain.child("os")
+    assert system is not None
+    loader = system.child("loader")
+    uefi = system.get("firmware") == "efi" or (loader is not None and loader.get("type") == "pflash")
+    for tag in ("kernel", "initrd", "cmdline", "dtb", "shim"):
+        for child in system.all(tag):
+            system.remove(child)
+            changes.add(child, f"<{tag}> is left out", "it is the guest's own system")
+    for child in system.all("bootmenu"):
+        system.remove(child)
+        changes.add(child, "<bootmenu> is left out", "it would wait for somebody")
+    for child in [*system.all("acpi"), *(child for child in system.all("smbios") if child.get("mode") == "host")]:
+        system.remove(child)
+        changes.add(child, f"<{child.tag}> is left out", "it is made of what the host has")
+    for child in domain.all("bootloader"):
+        raise LabError(
+            f"{path}:{child.line}: it has a <bootloader>, as domains of Xen have; the lab migrates those of QEMU"
+        )
+    if not uefi:
+        for tag in ("loader", "nvram"):
+            for child in system.all(tag):
+                system.remove(child)
+                changes.add(
+                    child, f"<{tag}> is left out", "it is a file of the host; QEMU's own SeaBIOS takes its place"
+                )
+        return False
+    if "uefi" not in features:
+        raise LabError(
+            f"{path}:{system.line}: it boots with UEFI firmware, which a release of the pair has not ('uefi' in its features)"
+        )
+    needs.add("uefi")
+    if loader is not None and not loader.text.startswith(_UEFI_FOLDERS):
+        changes.add(
+            loader,
+            f"the firmware {loader.text or 'of its choice'} becomes the one that libvirt chooses",
+            "the path is another distribution's",
+        )
+        for child in system.all("loader"):
+            system.remove(child)
+        if loader.get("secure"):
+            system.children.append(Element("loader", {"secure": loader.get("secure")}, line=loader.line))
+        system.attributes["firmware"] = "efi"
+    for child in system.all("nvram"):
+        system.remove(child)
+        changes.add(child, "<nvram> is left out", "libvirt makes each domain its own of the firmware's template")
+    return True
+
+
+def _adapt_vcpus(domain: Element, changes: Changes) -> None:
+    vcpu = domain.child("vcpu")
+    if vcpu is not None and (vcpu.get("cpuset") or vcpu.get("placement") == "auto"):
+        changes.add(vcpu, "the processors' placement is left out", "it names the host's processors")
+        vcpu.attributes = {
+            name: value for name, value in vcpu.attributes.items() if name not in ("cpuset", "placement")
+        }
+    for child in domain.all("iothreadids"):
+        domain.remove(child)
+        changes.add(child, "<iothreadids> is left out", "the number of threads, <iothreads>, is enough")
+
+
+def _adapt_features(domain: Element, changes: Changes) -> None:
+    """Features of the hypervisor that only KVM has."""
+    features = domain.child("features")
+    for child in list(features.children) if features is not None else []:
+        assert features is not None
+        if child.tag in ("hyperv", "kvm", "pvspinlock", "pmu") or (
+            child.tag == "ioapic" and child.get("driver") == "kvm"
+        ):
+            features.remove(child)
+            changes.add(
+                child, f"the feature <{child.tag}> is left out", "only KVM has it, and the lab emulates processors"
+            )
+    clock: Optional[Element] = domain.child("clock")
+    for child in clock.all("timer") if clock is not None else []:
+        if child.get("name") in ("kvmclock", "hypervclock"):
+            assert clock is not None
+            clock.remove(child)
+            changes.add(
+                child, f"the timer {child.get('name')} is left out", "only KVM has it, and the lab emulates processors"
+            )
