@@ -83,9 +83,9 @@ def cases_seconds(root: Path, name: str, *settings: str) -> dict[str, Any]:
 
 
 def bench_matrix(root: Path) -> dict[str, Any]:
-    """The same cases on the same daemons, one after another and with the default workers, for both guests."""
+    """The same cases on the same daemons, one after another and with the default workers, for each guest."""
     result: dict[str, Any] = {}
-    for guest in ("x86_64", "aarch64"):
+    for guest in ("x86_64", "aarch64", "s390x"):
         serial, parallel = (
             cases_seconds(root, f"{guest}-{workers}", f"guest={guest}", f"workers={workers}") for workers in ("1", "auto")
         )

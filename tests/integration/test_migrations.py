@@ -76,6 +76,14 @@ def test_mixed_combinations_pass_and_run_what_was_chosen(lab: Lab, mixed: Played
         assert {case["case"].split("/")[0] for case in cases} == {"normal", "p2p", "tunnelled"}
 
 
+def test_the_s390x_guest_migrates_in_both_directions(lab: Lab) -> None:
+    cases = "*/transient-running/none,p2p/*-paused/none"
+    played = lab.play("full_matrix", combinations="oon,ono", guest="s390x", cases=cases, run="s390x")
+    assert played.status == 0, played.output
+    for combination in ("oon", "ono"):
+        assert [case["verdict"] for case in cases_of(lab.journal("s390x", combination))] == ["pass"] * 5
+
+
 def test_cases_run_side_by_side_with_names_of_their_own(lab: Lab, whole: Played) -> None:
     cases = cases_of(lab.journal("whole", "nnn"))
     assert max(len(case["beside"]) for case in cases) >= 2
