@@ -17,20 +17,20 @@ options:
     description: Packages that a lab host needs. When some are missing, nothing else is looked at.
     type: list
     elements: str
-    default: []
+    required: true
   init:
     description: Static init program of the containers; it is also the program of the trial container.
     type: path
-    default: /usr/bin/catatonit
+    required: true
   runtimes:
     description: OCI runtimes to try, the preferred one first.
     type: list
     elements: str
-    default: [crun, runc]
+    required: true
   path:
     description: Folder whose file system will hold images; it need not exist yet.
     type: path
-    default: /var/lib/containers
+    required: true
 attributes:
   check_mode: {support: full, description: "Reads, and starts and removes a trial container."}
 author: The libvirt migration compatibility lab (!UNKNOWN)
@@ -39,6 +39,10 @@ author: The libvirt migration compatibility lab (!UNKNOWN)
 EXAMPLES = r"""
 - name: Detect the lab host's abilities
   lab_host_info:
+    packages: [crun, podman]
+    init: /usr/bin/catatonit
+    runtimes: [crun, runc]
+    path: /var/lib/containers
   register: lab_host_abilities
 """
 
@@ -98,10 +102,10 @@ from ansible.module_utils.migration_lab.model.errors import LabError
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "packages": {"type": "list", "elements": "str", "default": []},
-            "init": {"type": "path", "default": "/usr/bin/catatonit"},
-            "runtimes": {"type": "list", "elements": "str", "default": ["crun", "runc"]},
-            "path": {"type": "path", "default": "/var/lib/containers"},
+            "packages": {"type": "list", "elements": "str", "required": True},
+            "init": {"type": "path", "required": True},
+            "runtimes": {"type": "list", "elements": "str", "required": True},
+            "path": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
