@@ -16,7 +16,7 @@ from typing import Any
 from fake_libvirt import lay
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.machine import Machine
-from migration_lab.cell.witness import Witness
+from migration_lab.cell.witness import Watch, Witness
 from migration_lab.guest.config import GuestConfig
 from migration_lab.judging.observation import Copy, Survival
 from migration_lab.model.errors import LabError
@@ -126,6 +126,9 @@ class FakeWitness(Witness):
         self.whole: bool | None = True
         self.left: list[str] = []
 
+    def start(self) -> None:
+        self.asked.append(("start",))
+
     def wait_until_counting(self, guest: GuestConfig, side: str, name: str, limit: float) -> None:
         assert 1 <= limit <= 60
         self.asked.append(("wait", side, name))
@@ -136,9 +139,13 @@ class FakeWitness(Witness):
         self.asked.append(("counter", side, name))
         return self.counters[side]
 
-    def survival(self, guest: GuestConfig, name: str, side: str, running: bool, before: int) -> Survival:
+    def watch(self, guest: GuestConfig, name: str) -> Watch:
+        self.asked.append(("watch", name))
+        return Watch(guest, name, {}, 0.0)
+
+    def survival(self, watch: Watch, side: str, running: bool, before: int) -> Survival:
         """All that a test did not say is well: one process, which counts when it should."""
-        self.asked.append(("survival", side, name, running))
+        self.asked.append(("survival", side, watch.name, running))
         copies = (Copy(side, 30, 3 if running else 0),) if self.copies is None else self.copies
         return Survival(before, self.counters[side], self.whole, copies)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from ..guest import pattern
@@ -25,7 +26,7 @@ from .machine import Machine
 # Seconds for a call of an inspector, none of which waits for anything.
 CALL_LIMIT = 20.0
 # Seconds between two looks at a guest that boots, which takes 7 ms or, with SeaBIOS, 60 (TCG).
-PAUSE = 0.01
+PAUSE = 0.005
 # Seconds between two ticks of a guest that runs.
 TICK = 1 / TICK_HZ
 # A guest is waited for until it has counted this far, so that one that started again differs from one that continued.
@@ -36,6 +37,21 @@ WATCH = 0.05
 COUNT_LIMIT = 5.0
 # Seconds that a process or file of a destroyed guest may still be there: 0.9.x answers before QEMU has ended.
 LEFTOVER_LIMIT = 2.0
+# Seconds between two looks at what is left: at first, and at most.
+LEFTOVER_PAUSES = (0.01, 0.1)
+
+# By machine and process number the counters of all processes of a guest, None where one cannot be read.
+Counters = dict[tuple[str, int], Optional[int]]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A guest that is being watched: its counters at the first look, and when that was in monotonic seconds."""
+
+    guest: GuestConfig
+    name: str
+    first: Counters
+    started: float
 
 
 class InspectorProxy:
@@ -45,6 +61,15 @@ class InspectorProxy:
         self._machine = machine
         self._agent: Optional[AgentProcess] = None
         self._turn = threading.Lock()
+
+    def start(self) -> None:
+        """Start the inspector, which takes 0.1 s, without waiting for it; a failure is the first call's.
+
+        :raises LabError: when its command does not exist.
+        """
+        with self._turn:
+            if self._agent is None:
+                self._agent = AgentProcess(self._machine.exec, self._machine.python, inspector_source)
 
     def call(self, call: str, **fields: Any) -> Any:
         """Make a call and return its result.
@@ -77,6 +102,11 @@ class Witness:
     def __init__(self, source: Machine, target: Machine) -> None:
         self._inspectors = {"source": InspectorProxy(source), "target": InspectorProxy(target)}
 
+    def start(self) -> None:
+        """Start the inspectors without waiting for them."""
+        for inspector in self._inspectors.values():
+            inspector.start()
+
     def wait_until_counting(self, guest: GuestConfig, side: str, name: str, limit: float) -> None:
         """Wait until a guest has booted and counts.
 
@@ -91,26 +121,30 @@ class Witness:
                 return
             if time.monotonic() > deadline:
                 raise LabError(f"guest {name} on the {side} did not begin to count within {limit:.0f} s; give it more time_limit")
-            time.sleep(PAUSE if counter is None else (COUNTING_FROM - counter) * TICK)
+            time.sleep(PAUSE if counter is None else (COUNTING_FROM - counter - 0.5) * TICK)
 
     def counter(self, guest: GuestConfig, side: str, name: str) -> Optional[int]:
         """A guest's counter; None where its memory is not there to be read."""
         return next((counter for _, counter in self._copies(guest, side, name) if counter is not None), None)
 
-    def survival(self, guest: GuestConfig, name: str, side: str, running: bool, before: int) -> Survival:
-        """Watch all processes of a guest for a moment, and compare its memory with the pattern meanwhile.
+    def watch(self, guest: GuestConfig, name: str) -> Watch:
+        """Begin to watch all processes of a guest; what is done until ``survival`` is part of the time that it takes."""
+        return Watch(guest, name, self._counters(guest, name), time.monotonic())
+
+    def survival(self, watch: Watch, side: str, running: bool, before: int) -> Survival:
+        """Watch the guest for long enough, and compare its memory with the pattern meanwhile.
 
         :param side: where the guest must be; where it must run, it is watched until it is seen counting.
         :param before: its counter before the migration.
         """
-        first = self._counters(guest, name)
-        started = time.monotonic()
+        guest, name, first = watch.guest, watch.name, watch.first
         pattern = self.pattern_whole(guest, side, name)
         limit = COUNT_LIMIT if running else WATCH
-        time.sleep(max(0.0, started + (TICK if running else WATCH) - time.monotonic()))
+        time.sleep(max(0.0, watch.started + (TICK if running else WATCH) - time.monotonic()))
         while True:
+            # The time of a look counts from before it, so that no process is watched for less.
+            late = time.monotonic() - watch.started
             last = self._counters(guest, name)
-            late = time.monotonic() - started
             moved = {key: _growth(counter, last.get(key)) for key, counter in first.items()}
             counting = any(growth for (machine, _), growth in moved.items() if machine == side)
             # One process that counts is enough to know; a second one is given time to show that it counts as well.
@@ -120,8 +154,7 @@ class Witness:
                 return Survival(before, after, pattern, copies)
             time.sleep(TICK)
 
-    def _counters(self, guest: GuestConfig, name: str) -> dict[tuple[str, int], Optional[int]]:
-        """By machine and process number the counters of all processes of a guest, None where one cannot be read."""
+    def _counters(self, guest: GuestConfig, name: str) -> Counters:
         return {(side, pid): counter for side in self._inspectors for pid, counter in self._copies(guest, side, name)}
 
     def _copies(self, guest: GuestConfig, side: str, name: str) -> list[tuple[int, Optional[int]]]:
@@ -139,9 +172,11 @@ class Witness:
     def leftovers(self, name: str) -> list[str]:
         """Processes, sockets and files of a guest that are on either machine, in words; what is about to go is waited for."""
         deadline = time.monotonic() + LEFTOVER_LIMIT
+        pause, longest = LEFTOVER_PAUSES
         left = self._leftovers(name)
         while left and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
             left = self._leftovers(name)
         return left
 

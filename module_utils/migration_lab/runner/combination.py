@@ -120,6 +120,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         witness = Witness(settings.cell.source, settings.cell.target) if settings.guest_checks else None
         if witness:
             ends.callback(witness.close)
+            witness.start()
         domains = Domains(settings.prefix, settings.run, settings.combination, witness)
         cell, relays = settings.cell, None
         if settings.relay:

@@ -245,6 +245,19 @@ def test_digest_may_be_of_any_size_but_not_beyond_the_memory(start: Callable[...
     assert beyond is None
 
 
+def test_memory_that_changed_has_another_digest(start: Callable[..., GuestProcess]) -> None:
+    name, looking = name_of("changed"), QemuInspector()
+    child = start(name)
+    whole, part = {"address_offset": 4 * MIB, "size": 8 * MIB}, {"address_offset": 4 * MIB, "size": 4096}
+    assert [looking.digest(name, **RAM, **whole) for _ in range(2)] == [DIGEST] * 2
+    assert looking.digest(name, **RAM, **part) == hashlib.sha1(PATTERN[:4096]).hexdigest()
+    assert looking.digest(name, **RAM, **whole) == DIGEST
+    with Path(f"/proc/{child.pid}/mem").open("r+b", buffering=0) as memory:
+        memory.seek(looking._ram[child.pid] + 12 * MIB - 1)
+        memory.write(b"\0")
+    assert looking.digest(name, **RAM, **whole) == hashlib.sha1(PATTERN[:-1] + b"\0").hexdigest()
+
+
 def test_guest_that_has_not_begun_is_not_ready(start: Callable[..., GuestProcess]) -> None:
     name = name_of("unready")
     child = start(name, ready=False)
@@ -326,8 +339,8 @@ def test_requests_are_answered(start: Callable[..., GuestProcess], python: str) 
 def test_call_that_takes_too_long_ends_the_inspector(start: Callable[..., GuestProcess]) -> None:
     name = name_of("limit")
     start(name)
-    request = {"call": "digest", "limit": 1, "name": name, **RAM, "address_offset": 0, "size": 2**60}
-    slow = SOURCE.replace("self.read(begin, wanted)", "time.sleep(30)")
+    request = {"call": "digest", "limit": 1, "name": name, **RAM, "address_offset": 0, "size": 4096}
+    slow = SOURCE.replace("self._digest(content)", "time.sleep(30)")
     assert slow != SOURCE
     given = f"{len(slow)}\n{slow}" + json.dumps(request) + "\n"
     done = subprocess.run([sys.executable, "-c", BOOTSTRAP], input=given.encode("ascii"), capture_output=True, check=False)

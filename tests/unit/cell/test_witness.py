@@ -15,7 +15,7 @@ import pytest
 from fake_machines import GuestProcess, children, fake_guest
 from migration_lab.cell import witness
 from migration_lab.cell.machine import Machine
-from migration_lab.cell.witness import WATCH, InspectorProxy, Witness
+from migration_lab.cell.witness import LEFTOVER_LIMIT, WATCH, InspectorProxy, Witness
 from migration_lab.guest import kernel as guest
 from migration_lab.guest import pattern
 from migration_lab.judging.observation import Copy
@@ -145,16 +145,50 @@ def test_guest_is_watched(
     seen: list[tuple[str, object]], seconds: tuple[float, float],
 ) -> None:
     started = CLOCK.now
-    copies = scripted(source, target).survival(GUEST, NAME, "target", running, before=3).copies
+    witnessing = scripted(source, target)
+    watch = witnessing.watch(GUEST, NAME)
+    copies = witnessing.survival(watch, "target", running, before=3).copies
     assert moved(copies) == seen
     assert seconds[0] <= CLOCK.now - started < seconds[1]
     assert all(copy.counter in (40, None) for copy in copies), "as it was first seen"
 
 
+@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("meanwhile", [0.0, 0.02, 0.04, 0.3])
+def test_what_is_done_meanwhile_is_part_of_the_time(scripted: Callable[..., Witness], running: bool, meanwhile: float) -> None:
+    """Two processes, so that also one that counts is watched for the whole time: never less, and no longer than needed."""
+    witnessing = scripted(Scripted(steady), Scripted(counting))
+    watch = witnessing.watch(GUEST, NAME)
+    CLOCK.sleep(meanwhile)
+    seen = witnessing.survival(watch, "target", running, before=3)
+    assert moved(seen.copies) == [("source", False), ("target", True)]
+    assert max(WATCH, meanwhile) <= CLOCK.now - watch.started < max(WATCH, meanwhile) + 0.02
+
+
 def test_guest_can_be_watched_on_the_source(scripted: Callable[..., Witness]) -> None:
-    seen = scripted(Scripted(counting), Scripted(steady)).survival(GUEST, NAME, "source", running=True, before=3)
+    witnessing = scripted(Scripted(counting), Scripted(steady))
+    seen = witnessing.survival(witnessing.watch(GUEST, NAME), "source", running=True, before=3)
     assert moved(seen.copies) == [("source", True), ("target", False)]
     assert seen.before == 3 and seen.after is not None and seen.after > 40, "where it must be, at the last look"
+
+
+def test_leftovers_that_go_are_waited_for_but_not_long(scripted: Callable[..., Witness], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, started = Scripted(), CLOCK.now
+    source.left = ["process 7 x"]
+
+    def go(seconds: float) -> None:
+        CLOCK.now += seconds
+        source.left = []
+
+    monkeypatch.setattr(CLOCK, "sleep", go)
+    assert scripted(source, Scripted()).leftovers(NAME) == [] and CLOCK.now - started < 0.02
+
+
+def test_leftovers_that_stay_are_given_two_seconds(scripted: Callable[..., Witness]) -> None:
+    source, started = Scripted(), CLOCK.now
+    source.left = ["process 7 x"]
+    assert scripted(source, Scripted()).leftovers(NAME) == ["process 7 x on the source"]
+    assert LEFTOVER_LIMIT <= CLOCK.now - started < LEFTOVER_LIMIT + 0.2
 
 
 def test_leftovers_say_where_they_are(scripted: Callable[..., Witness]) -> None:
@@ -200,7 +234,7 @@ def test_running_guest_is_seen_by_real_inspectors(
     real.wait_until_counting(GUEST, "source", NAME, 5)
     first = real.counter(GUEST, "source", NAME)
     assert first is not None and first >= witness.COUNTING_FROM
-    seen = real.survival(GUEST, NAME, "target", running=True, before=first)
+    seen = real.survival(real.watch(GUEST, NAME), "target", running=True, before=first)
     assert moved(seen.copies) == [("source", True), ("target", True)], "the same process, seen from both"
     assert seen.before == first < (seen.after or 0) and seen.pattern is True
     assert real.leftovers(NAME) == [f"process {process.pid} {NAME} on the source", f"process {process.pid} {NAME} on the target"]
@@ -212,7 +246,7 @@ def test_guest_that_stands_still_is_seen_so(start: Callable[..., GuestProcess], 
     process.halt()
     counter = real.counter(GUEST, "source", NAME)
     assert counter is not None
-    seen = real.survival(GUEST, NAME, "source", running=False, before=counter)
+    seen = real.survival(real.watch(GUEST, NAME), "source", running=False, before=counter)
     assert [(copy.counter, copy.moved) for copy in seen.copies] == [(counter, 0)] * 2 and seen.after == counter
     assert real.counter(GUEST, "target", NAME) == counter
 
@@ -226,7 +260,7 @@ def test_memory_that_is_not_whole_is_seen(start: Callable[..., GuestProcess], re
 def test_guest_that_is_not_ready_has_nothing_to_read(start: Callable[..., GuestProcess], real: Witness) -> None:
     start(b"", ready=False)
     assert real.counter(GUEST, "source", NAME) is None and real.pattern_whole(GUEST, "source", NAME) is None
-    seen = real.survival(GUEST, NAME, "source", running=False, before=3)
+    seen = real.survival(real.watch(GUEST, NAME), "source", running=False, before=3)
     assert moved(seen.copies) == [("source", None), ("target", None)] and seen.after is None and seen.pattern is None
     with pytest.raises(LabError, match=f"guest {NAME} on the source did not begin to count within 0 s; give it more time_limit"):
         real.wait_until_counting(GUEST, "source", NAME, 0.05)
@@ -234,7 +268,7 @@ def test_guest_that_is_not_ready_has_nothing_to_read(start: Callable[..., GuestP
 
 def test_guest_that_is_not_there_is_none(real: Witness) -> None:
     assert real.counter(GUEST, "target", NAME) is None and real.pattern_whole(GUEST, "target", NAME) is None
-    assert real.survival(GUEST, NAME, "target", running=False, before=3).copies == () and real.leftovers(NAME) == []
+    assert real.survival(real.watch(GUEST, NAME), "target", running=False, before=3).copies == () and real.leftovers(NAME) == []
 
 
 # An inspector
@@ -253,6 +287,14 @@ def inspector() -> Iterator[InspectorProxy]:
 def test_inspector_starts_when_it_is_asked_and_is_kept(inspector: InspectorProxy) -> None:
     before = children()
     assert inspector.call("leftovers", name=NAME) == []
+    (started,) = children() - before
+    assert inspector.call("leftovers", name=NAME) == [] and children() - before == {started}
+
+
+def test_inspector_may_be_started_before_it_is_asked(inspector: InspectorProxy) -> None:
+    before = children()
+    inspector.start()
+    inspector.start()
     (started,) = children() - before
     assert inspector.call("leftovers", name=NAME) == [] and children() - before == {started}
 

@@ -314,7 +314,7 @@ def test_relay_and_witness_end_when_the_run_breaks_off(
     monkeypatch.setattr("migration_lab.runner.combination.remove_leftovers", refuse)
     with pytest.raises(LabError, match="could not be removed"):
         run_combination(replace(settings, relay=True, guest_checks=True, clean=True))
-    assert made[0].stopped == 1 and witnesses[0].asked == [("close",)]
+    assert made[0].stopped == 1 and witnesses[0].asked == [("start",), ("close",)]
 
 
 def test_run_without_them_makes_neither(settings: Settings, made: list[FakeRelays], witnesses: list[FakeWitness]) -> None:

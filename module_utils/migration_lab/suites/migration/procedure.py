@@ -54,19 +54,29 @@ class Migration(Procedure):
             seen.source_started = call("start", connection="source", name=name, paused=paused)
         else:
             seen.source_started = call("create", connection="source", xml=xml, paused=paused)
-        if seen.source_started.ok and witness is not None:
-            witness.wait_until_counting(guest, "source", name, seconds_left(deadline))
-            if pause:
-                seen.source_started = call("suspend", connection="source", name=name)
         if not seen.source_started.ok:
             return False
-        seen.source_state = self.bench.domains.look(agent, "source", name, seconds_left(deadline)).state or "absent"
+        # What must be called in any case is called while the guest boots.
         if scenario.target_config:
             own = domain_xml(guest, name, identity, TARGET_CONFIG)
             seen.target_defined = call("define", connection="target", xml=own)
-            if not seen.target_defined.ok:
-                return False
+        if not pause:
+            seen.source_state = self.state_on_source(agent, name, deadline)
+        if witness is not None:
+            witness.wait_until_counting(guest, "source", name, seconds_left(deadline))
+        if pause:
+            if not paused:
+                seen.source_started = call("suspend", connection="source", name=name)
+                if not seen.source_started.ok:
+                    return False
+            seen.source_state = self.state_on_source(agent, name, deadline)
+        if seen.target_defined is not None and not seen.target_defined.ok:
+            return False
         return seen.source_state == scenario.state.value
+
+    def state_on_source(self, agent: AgentProcess, name: str, deadline: float) -> str:
+        """The guest's state as the source shows it."""
+        return self.bench.domains.look(agent, "source", name, seconds_left(deadline)).state or "absent"
 
     def migrate(self, attempt: Attempt, call: Call) -> Outcome:
         """Make the case's migration call."""
@@ -90,7 +100,11 @@ class Migration(Procedure):
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, the target's config, and the guest itself."""
         seen, name, domains, witness = attempt.seen, self.name(attempt), self.bench.domains, self.witness(attempt)
-        restarted = bool(seen.daemon_deaths or seen.expected_deaths)
+        guest, restarted = self.guest(attempt), bool(seen.daemon_deaths or seen.expected_deaths)
+        # The daemons are asked while the guest is watched, unless they are still ending guests that they lost.
+        watch = None
+        if witness is not None and attempt.counter is not None and not restarted:
+            watch = witness.watch(guest, name)
         source, target = domains.look_settled(agent, name, limit, restarted)
         assert seen.migrated is not None
         side, there = ("target", target) if seen.migrated.ok else ("source", source)
@@ -101,5 +115,5 @@ class Migration(Procedure):
             seen.target_config = "absent"
         if witness is not None and attempt.counter is not None and there.active:
             running = there.state == State.RUNNING.value
-            seen.survival = witness.survival(self.guest(attempt), name, side, running, before=attempt.counter)
+            seen.survival = witness.survival(watch or witness.watch(guest, name), side, running, before=attempt.counter)
         seen.source_after, seen.target_after = source, target

@@ -276,7 +276,7 @@ def test_guest_is_witnessed_before_and_after(cell: Cell, connection: ClientAgent
     name, running = f"mlab-noo-{case.number:03d}", case.scenario.state is State.RUNNING
     assert witness.asked == [
         ("wait", "source", name), ("counter", "source", name),
-        ("survival", "target", name, running), ("leftovers", name),
+        ("watch", name), ("survival", "target", name, running), ("leftovers", name),
     ]
     assert attempt.counter == 20
     assert attempt.seen.survival == Survival(20, 20, True, (Copy("target", 30, 3 if running else 0),))
@@ -285,6 +285,49 @@ def test_guest_is_witnessed_before_and_after(cell: Cell, connection: ClientAgent
     assert {check.name for check in judgement.further} == {
         "guest-continuity", "guest-memory", "single-copy", "target-config", "no-leftovers",
     }
+
+
+@pytest.mark.parametrize(
+    ("case", "order"),
+    [
+        # What does not need the guest is called while it boots, and the daemons are asked while it is watched.
+        (NORMAL, "define start define look wait counter migrate watch look look config survival"),
+        # One to be paused is stopped when it counts, and looked at after that.
+        (TUNNELLED, "create wait suspend look counter migrate_to_uri watch look look config survival"),
+    ],
+    ids=["running", "paused"],
+)
+def test_order_of_calls_and_of_what_is_witnessed(
+    cell: Cell, connection: ClientAgent, witness: FakeWitness, monkeypatch: pytest.MonkeyPatch, case: Case, order: str
+) -> None:
+    call = AgentProcess.call
+
+    def note(agent: AgentProcess, function: str, timeout: float, **fields: Any) -> Any:
+        witness.asked.append((function,))
+        return call(agent, function, timeout, **fields)
+
+    connection.agent()
+    monkeypatch.setattr(AgentProcess, "call", note)
+    assert verdict(runner(cell, witness=witness).run(case, connection))[0] is Verdict.PASS
+    asked = [str(each[0]) for each in witness.asked]
+    assert " ".join(asked[: asked.index("survival") + 1]) == order
+
+
+def test_guest_is_watched_only_after_restarted_daemons_have_settled(
+    cell: Cell, connection: ClientAgent, witness: FakeWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out, attempt = runner(cell, witness=witness), Attempt(NORMAL, 1)
+    attempt.seen.migrated, attempt.counter = Outcome(True), 20
+    attempt.seen.daemon_deaths.append("the daemon on the source died")
+
+    def settle(*given: object) -> tuple[Sight, Sight]:
+        witness.asked.append(("settled",))
+        return ABSENT, Sight(True, True, True, "running")
+
+    monkeypatch.setattr(Domains, "look_settled", settle)
+    monkeypatch.setattr(Domains, "description", lambda *given: "")
+    carry_out.look(attempt, connection.agent(), 5)
+    assert [asked[0] for asked in witness.asked] == ["settled", "watch", "survival"]
 
 
 def test_guest_to_be_paused_runs_first_where_it_is_witnessed(
@@ -335,7 +378,7 @@ def test_guest_is_witnessed_on_the_source_after_a_failed_migration(
 ) -> None:
     attempt = runner(cell, "/lab/refused", witness=witness).run(NORMAL, connection)
     name = f"mlab-noo-{NORMAL.number:03d}"
-    assert witness.asked[2:] == [("survival", "source", name, True), ("leftovers", name)]
+    assert witness.asked[2:] == [("watch", name), ("survival", "source", name, True), ("leftovers", name)]
     (failed,) = [check for check in judge(NORMAL, attempt.seen).checks if check.result == "fail"]
     assert failed.name == "migrated" and attempt.seen.survival
 
@@ -343,10 +386,10 @@ def test_guest_is_witnessed_on_the_source_after_a_failed_migration(
 def test_flag_paused_says_how_the_guest_must_arrive(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
     stopped = replace(NORMAL, flags=FlagSet("paused", ("paused",)))
     assert runner(cell, witness=witness).run(stopped, connection).seen.survival
-    assert witness.asked[2] == ("survival", "target", f"mlab-noo-{NORMAL.number:03d}", False), "on the target it must stand"
+    assert witness.asked[3] == ("survival", "target", f"mlab-noo-{NORMAL.number:03d}", False), "on the target it must stand"
     witness.asked.clear()
     runner(cell, "/lab/refused", witness=witness).run(stopped, connection)
-    assert witness.asked[2] == ("survival", "source", f"mlab-noo-{NORMAL.number:03d}", True), "where it stayed it must run"
+    assert witness.asked[3] == ("survival", "source", f"mlab-noo-{NORMAL.number:03d}", True), "where it stayed it must run"
 
 
 def test_leftovers_that_libvirt_does_not_know_of_are_told(cell: Cell, connection: ClientAgent, witness: FakeWitness) -> None:
