@@ -56,7 +56,9 @@ _TIES = {
     "qemu:deprecation": "libvirt does not check it",
 }
 
-_UEFI_FOLDERS = ("/usr/share/OVMF/", "/usr/share/AAVMF/")
+# What the package ovmf has, with and without Secure Boot.
+_UEFI_FOLDER = "/usr/share/OVMF/"
+_UEFI, _UEFI_SECURE = f"{_UEFI_FOLDER}OVMF_CODE_4M.fd", f"{_UEFI_FOLDER}OVMF_CODE_4M.ms.fd"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def adapt(
     _identify(domain, changes)
     memory = _adapt_memory(domain, str(file.path), changes)
     needs: set[str] = set()
-    uefi = _adapt_os(domain, changes, str(file.path), features, needs)
+    boots = _adapt_os(domain, arch, changes, str(file.path), features, needs)
     for child in list(domain.children):
         if child.tag in _TIES:
             domain.remove(child)
@@ -122,11 +124,11 @@ def adapt(
         adapt_cpu(domain, changes)
         _adapt_features(domain, changes)
     disks = adapt_devices(domain, changes, features, needs)
-    witness = arch in witnessed and not uefi
+    witness = arch in witnessed and bool(boots)
     if witness:
         system = domain.child("os")
         assert system is not None
-        system.children.append(Element("kernel", text=Raw("{{ kernel }}")))
+        system.children.append(Element("kernel", text=Raw(f"{{{{ {boots} }}}}")))
         changes.add(
             system,
             "the lab's kernel is booted in place of the guest's own system",
@@ -193,12 +195,19 @@ def _bytes(element: Element, path: str) -> int:
     return int(element.text) * _UNITS[unit]
 
 
-def _adapt_os(domain: Element, changes: Changes, path: str, features: Collection[str], needs: set[str]) -> bool:
-    """What boots: the firmware stays, files of the host go. Returns whether the firmware is UEFI."""
+def _adapt_os(
+    domain: Element, arch: str, changes: Changes, path: str, features: Collection[str], needs: set[str]
+) -> str:
+    """What boots: the kind of firmware stays, files of the host go.
+
+    :returns: the variable of the guest's template that has what the lab boots with this firmware; empty when it boots nothing.
+    """
     system = domain.child("os")
     assert system is not None
-    loader = system.child("loader")
-    uefi = system.get("firmware") == "efi" or (loader is not None and loader.get("type") == "pflash")
+    for child in domain.all("bootloader"):
+        raise LabError(
+            f"{path}:{child.line}: it has a <bootloader>, as domains of Xen have; the lab migrates those of QEMU"
+        )
     for tag in ("kernel", "initrd", "cmdline", "dtb", "shim"):
         for child in system.all(tag):
             system.remove(child)
@@ -209,38 +218,57 @@ def _adapt_os(domain: Element, changes: Changes, path: str, features: Collection
     for child in [*system.all("acpi"), *(child for child in system.all("smbios") if child.get("mode") == "host")]:
         system.remove(child)
         changes.add(child, f"<{child.tag}> is left out", "it is made of what the host has")
-    for child in domain.all("bootloader"):
-        raise LabError(
-            f"{path}:{child.line}: it has a <bootloader>, as domains of Xen have; the lab migrates those of QEMU"
-        )
-    if not uefi:
-        for tag in ("loader", "nvram"):
-            for child in system.all(tag):
-                system.remove(child)
-                changes.add(
-                    child, f"<{tag}> is left out", "it is a file of the host; QEMU's own SeaBIOS takes its place"
-                )
-        return False
-    if "uefi" not in features:
-        raise LabError(
-            f"{path}:{system.line}: it boots with UEFI firmware, which a release of the pair has not ('uefi' in its features)"
-        )
-    needs.add("uefi")
-    if loader is not None and not loader.text.startswith(_UEFI_FOLDERS):
-        changes.add(
-            loader,
-            f"the firmware {loader.text or 'of its choice'} becomes the one that libvirt chooses",
-            "the path is another distribution's",
-        )
-        for child in system.all("loader"):
+    loader = system.child("loader")
+    uefi = system.get("firmware") == "efi" or (loader is not None and loader.get("type") == "pflash")
+    if uefi and arch == "x86_64":
+        if "uefi" not in features:
+            problem = "it boots with UEFI firmware, which a release of the pair has not"
+            raise LabError(f"{path}:{system.line}: {problem}: it has no 'uefi' in its features")
+        needs.add("uefi")
+        return "" if _adapt_uefi(system, changes) else "application"
+    for tag in ("loader", "nvram"):
+        for child in system.all(tag):
             system.remove(child)
-        if loader.get("secure"):
-            system.children.append(Element("loader", {"secure": loader.get("secure")}, line=loader.line))
-        system.attributes["firmware"] = "efi"
-    for child in system.all("nvram"):
-        system.remove(child)
-        changes.add(child, "<nvram> is left out", "libvirt makes each domain its own of the firmware's template")
-    return True
+            why = (
+                "the lab boots its kernel without UEFI on this architecture"
+                if uefi
+                else "QEMU's own SeaBIOS takes its place"
+            )
+            changes.add(child, f"<{tag}> is left out", f"it is a file of the host; {why}")
+    system.attributes.pop("firmware", None)
+    return "kernel"
+
+
+def _adapt_uefi(system: Element, changes: Changes) -> bool:
+    """The same firmware as a file of the images. Returns whether it starts only what is signed."""
+    loader, nvram = system.child("loader"), system.child("nvram")
+    path = loader.text if loader is not None else ""
+    secure = loader is not None and loader.get("secure") == "yes"
+    if not path.startswith(_UEFI_FOLDER):
+        becomes = _UEFI_SECURE if secure else _UEFI
+        changes.add(
+            loader or system,
+            f"the firmware {path or 'that libvirt chooses'} becomes {becomes}",
+            "the lab's images have it",
+        )
+        path = becomes
+    secure = secure or ".ms." in path or ".secboot." in path
+    template = nvram.get("template") if nvram is not None else ""
+    if not template.startswith(_UEFI_FOLDER):
+        template = path.replace("CODE", "VARS").replace(".secboot", ".ms")
+    if nvram is not None:
+        changes.add(nvram, f"<nvram> becomes a copy of {template}", "its file is on the host")
+    system.attributes.pop("firmware", None)
+    system.children = [child for child in system.children if child.tag not in ("loader", "nvram", "firmware")]
+    attributes = {
+        "readonly": "yes",
+        **({"secure": "yes"} if loader is not None and loader.get("secure") == "yes" else {}),
+    }
+    system.children += [
+        Element("loader", {**attributes, "type": "pflash"}, text=path, line=loader.line if loader is not None else 0),
+        Element("nvram", {"template": template}, line=nvram.line if nvram is not None else 0),
+    ]
+    return secure
 
 
 def _adapt_vcpus(domain: Element, changes: Changes) -> None:

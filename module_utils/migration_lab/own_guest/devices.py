@@ -107,13 +107,13 @@ class _Devices:
             "geometry",
         )
         disk.attributes = {
-            "type": "file",
+            "type": "block",
             "device": "disk",
             **{key: disk.get(key) for key in ("model",) if disk.get(key)},
         }
         disk.children[:0] = [
             Element("driver", options),
-            Element("source", {"file": Raw(f"{{{{ disk('{name}') }}}}")}),
+            Element("source", {"dev": Raw(f"{{{{ disk('{name}') }}}}")}),
         ]
 
     def adapt_interface(self, interface: Element) -> None:

@@ -49,13 +49,13 @@ class Variant:
         }
 
 
-def variants(guest: OwnGuest, words: str = "") -> list[Variant]:
+def variants(guest: OwnGuest, devices: bool = True) -> list[Variant]:
     """The variants that can tell what stops a guest.
 
-    :param words: what libvirt said of all that failed: where it is about the processor alone, devices are left in.
+    :param devices: whether anything but the processor is left out, too.
     """
     found = list(_processor_variants(guest))
-    if not words or not any(part in words for part in PROCESSOR_WORDS):
+    if devices:
         found += _device_variants(guest)
     numbers: dict[str, int] = {}
     named: list[Variant] = []

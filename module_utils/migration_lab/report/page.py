@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Any, Mapping, Optional
 
 import jinja2
 
@@ -37,20 +37,29 @@ def page_text(
     :raises LabError: when a template cannot be read or is faulty.
     """
     changed = {(change.combination, change.case) for change in comparison.changes if change.case} if comparison else set()
+    return render(
+        templates, MAIN, run=run, comparison=comparison, history=history, grid=grid(run), cases=case_views(run), marks=MARKS,
+        counts={verdict.value: run.counts[verdict.key] for verdict in Verdict}, versions=machine_versions(run),
+        deviations=seen_deviations(run),
+        titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=_duration(run),
+        changed=changed, flaky=history.flaky if history else (),
+    )
+
+
+def render(templates: Path, main: str, **values: Any) -> str:
+    """A page from its template.
+
+    :param templates: the folder of ``main`` and of what it includes.
+    :raises LabError: when a template cannot be read or is faulty.
+    """
     try:
-        return _environment(templates).get_template(MAIN).render(
-            run=run, comparison=comparison, history=history, grid=grid(run), cases=case_views(run), marks=MARKS,
-            counts={verdict.value: run.counts[verdict.key] for verdict in Verdict}, versions=machine_versions(run),
-            deviations=seen_deviations(run),
-            titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=_duration(run),
-            changed=changed, flaky=history.flaky if history else (),
-        )
+        return _environment(templates).get_template(main).render(**values)
     except jinja2.TemplateNotFound as error:
         raise LabError(f"the page's template {templates / str(error.name)} cannot be read: there is no such file") from error
     except OSError as error:
         raise LabError(f"the page's template {error.filename} cannot be read: {error.strerror}") from error
     except jinja2.TemplateSyntaxError as error:
-        where = error.filename or templates / MAIN
+        where = error.filename or templates / main
         raise LabError(f"line {error.lineno} of the page's template {where} is faulty: {error.message}") from error
     except jinja2.TemplateError as error:
         raise LabError(f"a template of the page in {templates} is faulty: {error.message}") from error

@@ -40,8 +40,8 @@ def test_the_old_name_of_a_setting_still_works(given: dict[str, Any], used: str)
 
 
 def test_planner_gets_the_settings_that_the_catalogue_names() -> None:
-    (task,) = yaml.safe_load((ROOT / "playbooks/parts/make_plan.yml").read_text())
-    assert task["migration_plan"]["settings"] == {name: f"{{{{ {name} }}}}" for name in SETTINGS}
+    given = yaml.safe_load((ROOT / "roles/settings/vars/main.yml").read_text())
+    assert given["settings_catalogue"] == {name: f"{{{{ {name} }}}}" for name in SETTINGS}
 
 
 @pytest.mark.parametrize("path", [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("playbooks/parts/*.yml")], ids=lambda path: path.name)

@@ -28,7 +28,8 @@ def rendered(guest: OwnGuest) -> ElementTree.Element:
     """The domain XML as the planner renders it."""
     values = {name: f"@{name}@" for name in ("type", "name", "uuid", "description")}
     template = SandboxedEnvironment(undefined=StrictUndefined, autoescape=True).from_string(guest.data["xml"])
-    return ElementTree.fromstring(template.render(values, kernel="/kernel", disk=lambda name: f"/storage/{name}"))
+    values |= {"kernel": "/kernel", "application": "/application"}
+    return ElementTree.fromstring(template.render(values, disk=lambda name: f"/storage/{name}"))
 
 
 def said(guest: OwnGuest) -> list[str]:
@@ -71,7 +72,7 @@ def test_what_ties_it_to_its_host_goes_and_is_told_with_its_line() -> None:
     assert domain.find("devices/disk/driver").attrib == {  # type: ignore[union-attr]
         "name": "qemu", "type": "raw", "discard": "unmap", "cache": "none",
     }
-    assert domain.find("devices/disk/source").attrib == {"file": "/storage/vda"}  # type: ignore[union-attr]
+    assert domain.find("devices/disk/source").attrib == {"dev": "/storage/vda"}  # type: ignore[union-attr]
     assert domain.find("devices/interface").attrib == {"type": "ethernet"}  # type: ignore[union-attr]
     assert guest.data["disks"] == {"vda": 8}
     lines = (GUESTS / "two-cores.xml").read_text().splitlines()
@@ -105,7 +106,7 @@ def test_devices_of_the_host_and_what_it_lends_are_dropped() -> None:
     assert [element.get("type") for element in domain.findall("devices/interface")] == ["ethernet", "ethernet"]
     assert domain.find("devices/interface[2]/driver").attrib == {"queues": "2"}  # type: ignore[union-attr]
     assert domain.find("devices/serial").get("type") == "pty"  # type: ignore[union-attr]
-    assert domain.find("devices/disk").attrib == {"type": "file", "device": "disk"}  # type: ignore[union-attr]
+    assert domain.find("devices/disk").attrib == {"type": "block", "device": "disk"}  # type: ignore[union-attr]
     assert "32: host device pci is left out" in said(guest)
 
 
@@ -139,12 +140,33 @@ def test_tpm_and_uefi_need_features_of_the_images() -> None:
     guest = adapted(GUESTS / "tpm.xml", {"uefi", "tpm"})
     domain = rendered(guest)
     assert guest.data["needs"] == ["tpm", "uefi"]
-    assert not guest.data["witness"] and domain.find("os/kernel") is None
-    assert domain.findtext("os/loader") == "/usr/share/OVMF/OVMF_CODE_4M.ms.fd" and domain.find("os/nvram") is None
     assert domain.find("devices/tpm/backend").attrib == {"type": "emulator", "version": "2.0"}  # type: ignore[union-attr]
     assert rendered(adapted(GUESTS / "tpm.xml", {"uefi"})).find("devices/tpm") is None
     with pytest.raises(LabError, match=r"tpm\.xml:5: it boots with UEFI firmware, which a release of the pair has not"):
         adapted(GUESTS / "tpm.xml")
+
+
+def test_uefi_with_secure_boot_runs_without_the_labs_kernel() -> None:
+    guest = adapted(GUESTS / "tpm.xml", {"uefi"})
+    system = rendered(guest).find("os")
+    assert system is not None and system.get("firmware") is None and system.find("kernel") is None
+    assert not guest.data["witness"]
+    assert system.findtext("loader") == "/usr/share/OVMF/OVMF_CODE_4M.ms.fd"
+    assert system.find("nvram").attrib == {"template": "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"}  # type: ignore[union-attr]
+    assert not system.findtext("nvram")
+
+
+def test_uefi_of_another_distribution_becomes_the_images_and_starts_the_labs_kernel(tmp_path: Path) -> None:
+    path = own(
+        tmp_path, "<boot dev='hd'/>",
+        "<loader readonly='yes' type='pflash'>/usr/share/edk2/ovmf/OVMF_CODE.fd</loader><nvram>/var/lib/x.fd</nvram>",
+    )
+    guest = adapted(path, {"uefi"})
+    system = rendered(guest).find("os")
+    assert system is not None and guest.data["witness"]
+    assert system.findtext("loader") == "/usr/share/OVMF/OVMF_CODE_4M.fd"
+    assert system.findtext("kernel") == "/application"
+    assert "18: the firmware /usr/share/edk2/ovmf/OVMF_CODE.fd becomes /usr/share/OVMF/OVMF_CODE_4M.fd" in said(guest)
 
 
 def test_nothing_of_the_users_is_evaluated_as_a_template(tmp_path: Path) -> None:
