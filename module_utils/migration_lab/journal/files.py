@@ -21,16 +21,11 @@ def journal_path(folder: Path, cell: str) -> Path:
     return folder / (f"journal-{cell}.jsonl" if cell else JOURNAL_FILE)
 
 
-def not_obtained_path(folder: Path, cell: str) -> Path:
-    """The note why a cell could not do its share of a combination."""
-    return folder / f"not-obtained-{cell}.json"
-
-
 def journal_paths(folder: Path) -> list[Path]:
     """All journals of a combination, by name."""
     return sorted([*folder.glob(JOURNAL_FILE), *folder.glob("journal-*.jsonl")])
 
 
 def not_obtained_paths(folder: Path) -> list[Path]:
-    """All notes of a combination, by name."""
+    """All notes why a cell could not do its share of a combination, by name; playbooks/parts/combination.yml writes them."""
     return sorted([*folder.glob(NOT_OBTAINED_FILE), *folder.glob("not-obtained-*.json")])

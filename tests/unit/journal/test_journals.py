@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from migration_lab.journal.case_result import CaseResult
-from migration_lab.journal.files import journal_path, journal_paths, not_obtained_path, not_obtained_paths
+from migration_lab.journal.files import journal_path, journal_paths, not_obtained_paths
 from migration_lab.journal.journal import SCHEMA, Journal, Record, read_journals
 from migration_lab.model.verdict import Verdict
 
@@ -93,7 +93,7 @@ def test_pause_before_a_resume_does_not_count(tmp_path: Path, clock: Clock) -> N
 def test_journal_of_a_lab_that_had_one_cell_is_one_of_them(tmp_path: Path) -> None:
     for cell in ("", "b", "a"):
         start(tmp_path, cell, "a").add(result(f"case of {cell}", cell))
-        not_obtained_path(tmp_path, cell or "x").write_text("{}")
+        (tmp_path / f"not-obtained-{cell or 'x'}.json").write_text("{}")
     (tmp_path / "not-obtained.json").write_text("{}")
     (tmp_path / "journals.txt").write_text("")
     assert [path.name for path in journal_paths(tmp_path)] == ["journal-a.jsonl", "journal-b.jsonl", "journal.jsonl"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from migration_lab.journal import journal as journal_module
-from migration_lab.journal.files import journal_path, not_obtained_path
+from migration_lab.journal.files import journal_path
 from migration_lab.journal.journal import Journal
 from migration_lab.model.case import Case
 from migration_lab.model.errors import LabError
@@ -336,7 +336,7 @@ class Cells:
         return journal
 
     def note(self, cell: str, reason: str) -> None:
-        note = not_obtained_path(self.run.folder / "noo", cell)
+        note = self.run.folder / f"noo/not-obtained-{cell}.json"
         note.parent.mkdir(exist_ok=True)
         note.write_text(json.dumps({"reason": reason}))
         os.utime(note, (self.clock.now, self.clock.now))
