@@ -138,10 +138,14 @@ class AgentProcess:
         """Whether the agent can be asked."""
         return self._process.poll() is None
 
-    def close(self) -> None:
-        """End the agent: kindly by end of input, else by a signal."""
+    def end(self) -> None:
+        """Let the agent end, by end of input, without waiting for it: to leave a container takes 0.1 s and more."""
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
+
+    def close(self) -> None:
+        """End the agent: kindly by end of input, else by a signal."""
+        self.end()
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:

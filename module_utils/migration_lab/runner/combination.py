@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Mapping, Optional
@@ -101,22 +101,24 @@ def run_combination(settings: Settings) -> dict[str, Any]:
     path = journal_path(settings.folder, settings.cell_name)
     if path.exists() and not settings.resume:
         raise LabError(f"there is a journal already: {path}; resume it with resume=true, or start another run")
-    with closing(AgentProcess(settings.cell.client.exec, settings.cell.client.python)) as agent:
+    with ExitStack() as ends:
+        agent = AgentProcess(settings.cell.client.exec, settings.cell.client.python)
+        ends.callback(agent.close)
         versions = read_versions(agent, settings.cell, 30, [(guest.arch, guest.machine) for guest in settings.guests.values()])
         check_versions(versions, settings.expected, settings.pair["boundary"])
         leftovers = find_leftovers(agent, settings.prefix)
-    header = _header(settings, versions)
-    if settings.resume:
-        for other in journal_paths(settings.folder):
-            check_same(read_journal(other), header)
-    earlier = read_journals(settings.folder) if settings.resume else Record(path)
-    if leftovers and not settings.clean:
-        raise LabError(
-            f"domains of an earlier run are left on the cell: {', '.join(leftovers)}; look at them, then run again "
-            "with clean=true to have them removed"
-        )
+        agent.end()
+        header = _header(settings, versions)
+        if settings.resume:
+            for other in journal_paths(settings.folder):
+                check_same(read_journal(other), header)
+        earlier = read_journals(settings.folder) if settings.resume else Record(path)
+        if leftovers and not settings.clean:
+            raise LabError(
+                f"domains of an earlier run are left on the cell: {', '.join(leftovers)}; look at them, then run again "
+                "with clean=true to have them removed"
+            )
 
-    with ExitStack() as ends:
         witness = Witness(settings.cell.source, settings.cell.target) if settings.guest_checks else None
         if witness:
             ends.callback(witness.close)

@@ -244,6 +244,15 @@ def test_closed_agent_ends_with_its_input(start: Callable[..., AgentProcess], tm
     agent.close()
 
 
+def test_agent_that_is_let_go_ends_by_itself(start: Callable[..., AgentProcess]) -> None:
+    agent = start("sh", "-c", '"$@"; sleep 0.3', "sh")
+    agent.call("hello", TIMEOUT)
+    agent.end()
+    assert agent.alive, "nobody waited"
+    assert agent._process.wait(TIMEOUT) == 0
+    agent.close()
+
+
 def test_ended_agent_leaves_no_process(start: Callable[..., AgentProcess]) -> None:
     agent = start()
     agent.call("hello", TIMEOUT)

@@ -319,6 +319,24 @@ def test_machine_that_is_gone_is_told() -> None:
     gone.close()
 
 
+def test_both_inspectors_end_before_either_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    made = Witness(SOURCE, TARGET)
+    for name in ("end", "close"):
+        monkeypatch.setattr(InspectorProxy, name, lambda proxy, name=name: ended.append(f"{name} {proxy._machine.name}"))
+    made.close()
+    assert ended == ["end a-source", "end a-target", "close a-source", "close a-target"]
+
+
+def test_inspector_that_ended_is_started_again(inspector: InspectorProxy) -> None:
+    inspector.end()
+    assert inspector.call("leftovers", name=NAME) == []
+    inspector.end()
+    assert inspector._agent is not None
+    inspector._agent._process.wait(5)
+    assert inspector.call("leftovers", name=NAME) == []
+
+
 def test_inspector_is_shared_by_workers(inspector: InspectorProxy) -> None:
     answers: list[object] = []
 

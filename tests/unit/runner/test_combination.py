@@ -17,9 +17,10 @@ import yaml
 
 from fake_machines import FakeRelays, FakeWitness, fake_guest, make_cell
 from fake_rpc import domain_payload
+from migration_lab.cell.agent_process import AgentProcess
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.domains import Domains
-from migration_lab.journal.journal import read_journal
+from migration_lab.journal.journal import Journal, read_journal
 from migration_lab.model.case import ROLES, select_cases
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.errors import LabError
@@ -302,6 +303,26 @@ def test_other_protocol_than_that_of_the_versions_fails(settings: Settings, made
         patch.setattr("migration_lab.runner.relayed.Relays", OldRelays)
         (failed,) = run_combination(relayed)["not_passed"]
     assert failed["reason"] == "protocol: expected v3, got v2"
+
+
+def test_agent_that_read_the_versions_is_not_waited_for_before_the_run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def note(owner: type, name: str) -> None:
+        method = getattr(owner, name)
+
+        def noted(*given: Any, **fields: Any) -> Any:
+            done.append(name)
+            return method(*given, **fields)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    for owner, name in ((AgentProcess, "end"), (AgentProcess, "close"), (Journal, "append")):
+        note(owner, name)
+    run_combination(replace(settings, cases=chosen("p2p/transient-running/none")))
+    assert done[:2] == ["end", "append"] and done[-2:] == ["close", "end"], "close ends as well"
 
 
 def test_relay_and_witness_end_when_the_run_breaks_off(
