@@ -13,7 +13,7 @@ from .devices import adapt_devices
 from .domain_file import DomainFile
 from .element import Element, Raw
 from .machine_types import resolve_machine
-from .processors import adapt_cpu
+from .processors import adapt_cpu, replace_host_cpu
 
 # MiB. Memory that a guest does not touch costs nothing but the time to see that it is empty, on both machines.
 LARGEST_MEMORY = 8192
@@ -115,16 +115,22 @@ def adapt(
     needs: set[str] = set()
     boots = _adapt_os(domain, arch, changes, str(file.path), features, needs)
     for child in list(domain.children):
-        if child.tag in _TIES:
+        why = _TIES.get(child.tag) or ("libvirt's QEMU driver does not know it" if ":" in child.tag else "")
+        if why:
             domain.remove(child)
-            changes.add(child, f"<{child.tag}> is left out", _TIES[child.tag])
+            changes.add(child, f"<{child.tag}> is left out", why)
     domain.attributes = {"type": Raw("{{ type }}")}
     _adapt_vcpus(domain, changes)
-    if arch in ("x86_64", "i686") and not kvm:
+    if not kvm and arch in ("x86_64", "i686"):
         adapt_cpu(domain, changes)
         _adapt_features(domain, changes)
+    elif not kvm:
+        replace_host_cpu(domain, arch, changes)
     disks = adapt_devices(domain, changes, features, needs)
-    witness = arch in witnessed and bool(boots)
+    gic = domain.child("features", "gic")
+    # The lab's kernel for Arm knows this interrupt controller alone.
+    controlled = arch != "aarch64" or (gic is not None and gic.get("version") == "2")
+    witness = arch in witnessed and bool(boots) and controlled
     if witness:
         system = domain.child("os")
         assert system is not None
@@ -278,9 +284,6 @@ def _adapt_vcpus(domain: Element, changes: Changes) -> None:
         vcpu.attributes = {
             name: value for name, value in vcpu.attributes.items() if name not in ("cpuset", "placement")
         }
-    for child in domain.all("iothreadids"):
-        domain.remove(child)
-        changes.add(child, "<iothreadids> is left out", "the number of threads, <iothreads>, is enough")
 
 
 def _adapt_features(domain: Element, changes: Changes) -> None:

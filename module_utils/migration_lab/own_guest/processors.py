@@ -113,7 +113,7 @@ FEATURES = frozenset(
     )
 )
 
-INTEL, AMD = "Westmere", "Opteron_G2"
+INTEL, AMD, ARM = "Westmere", "Opteron_G2", "cortex-a57"
 _AMD_MODELS = ("EPYC", "Opteron", "Dhyana", "phenom")
 _HOST_MODES = ("host-passthrough", "host-model", "maximum")
 
@@ -170,6 +170,26 @@ def adapt_cpu(domain: Element, changes: Changes) -> None:
         if child.get("mode") == "passthrough":
             cpu.remove(child)
             changes.add(child, "cpu cache mode 'passthrough' is left out", "it is what the host's KVM has")
+
+
+def replace_host_cpu(domain: Element, arch: str, changes: Changes) -> None:
+    """Give a guest of another architecture a processor that emulation has, where its own is the host's."""
+    cpu = domain.child("cpu")
+    if cpu is None or cpu.get("mode") not in _HOST_MODES:
+        return
+    becomes = f"the model {ARM}" if arch == "aarch64" else "the machine's own"
+    changes.add(
+        cpu,
+        f"cpu mode '{cpu.get('mode')}' becomes {becomes}",
+        "it is what the host's KVM has; the lab emulates processors",
+    )
+    cpu.attributes = {"match": "exact"}
+    cpu.children = [child for child in cpu.children if child.tag in ("topology", "numa")]
+    if arch == "aarch64":
+        cpu.attributes["mode"] = "custom"
+        cpu.children.insert(0, Element("model", text=ARM))
+    elif not cpu.children:
+        domain.remove(cpu)
 
 
 def _plain(model: str) -> str:

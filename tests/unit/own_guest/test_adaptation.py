@@ -124,6 +124,25 @@ def test_a_model_of_amd_becomes_one_of_amd(tmp_path: Path) -> None:
     assert rendered(guest).findtext("cpu/model") == "Opteron_G2"
 
 
+def test_other_architectures_keep_their_processor_unless_it_is_the_hosts(tmp_path: Path) -> None:
+    arm = own(tmp_path, "arch='x86_64' machine='pc-q35-7.2'", "arch='aarch64' machine='virt-7.2'")
+    kept = adapted(arm)
+    assert rendered(kept).findtext("cpu/model") == "Westmere" and not kept.data["witness"]
+    text = arm.read_text().replace("<cpu mode='custom' match='exact' check='full'>", "<cpu mode='host-passthrough'>")
+    arm.write_text(text.replace("<vmport state='off'/>", "<gic version='2'/>"))
+    replaced = adapted(arm)
+    cpu = rendered(replaced).find("cpu")
+    assert cpu is not None and [child.tag for child in cpu] == ["model", "topology"]
+    assert cpu.findtext("model") == "cortex-a57" and replaced.data["witness"]
+    assert "25: cpu mode 'host-passthrough' becomes the model cortex-a57" in said(replaced)
+
+
+def test_elements_of_other_namespaces_are_left_out(tmp_path: Path) -> None:
+    path = own(tmp_path, "<devices>", "<other:thing xmlns:other='urn:x'/><devices>")
+    assert any("<other:thing> is left out" in line for line in said(adapted(path)))
+    rendered(adapted(path))
+
+
 def test_spice_stays_where_the_images_have_it() -> None:
     without, with_spice = adapted(GUESTS / "spice.xml"), adapted(GUESTS / "spice.xml", {"spice"})
     assert rendered(without).find("devices/graphics").get("type") == "vnc"  # type: ignore[union-attr]

@@ -39,8 +39,8 @@ def test_adapted_guests_are_guests_that_the_planner_takes() -> None:
         validate(data, ROOT / "scenarios/schema/guest.json", name)
     pair = {"old": "a", "new": "b"}
     release = {
-        "kind": "debootstrap", "emulators": {"x86_64": "/x"}, "features": {"uefi": [], "tpm": []}, "qemu": "7.2",
-        "libvirt": "9.0.0",
+        "kind": "debootstrap", "emulators": {"x86_64": "/x"}, "qemu": "7.2", "libvirt": "9.0.0",
+        "features": {"uefi": [], "tpm": [], "spice": []},
     }
     chosen = choose_guests(list(guests), guests, pair, {"a": release, "b": release}, "")
     assert "<name>@name@</name>" in chosen["app01"]["xml"] and chosen["win11"]["needs"] == ["tpm", "uefi"]
