@@ -9,9 +9,9 @@ line from standard input and writes one JSON answer a line to standard output:
     {"ok": false, "error": {"code": 38, "domain": 7, "message": "..."}, "seconds": 0.002}
 
 ``limit`` is in seconds: an agent whose call takes longer ends itself, because whoever asked has given it up and cannot
-always reach it to end it.  It uses only API that libvirt 0.8 had.  It never decides anything: what to call and what to
-think of the answer is the controller's side, agent_process.py.  That side also sends this file, so nothing is installed
-on the machine.
+always reach it to end it.  Apart from domain_capabilities it uses only API that libvirt 0.8 had.  It never decides anything:
+what to call and what to think of the answer is the controller's side, agent_process.py.  That side also sends this file, so
+nothing is installed on the machine.
 """
 
 import json
@@ -26,6 +26,8 @@ except ImportError:
 
 # virDomainState, in virsh's words.
 STATES = ("no state", "running", "idle", "paused", "in shutdown", "shutoff", "crashed", "pmsuspended")
+VIR_ERR_NO_SUPPORT = 3
+VIR_ERR_RPC = 39
 VIR_ERR_NO_DOMAIN = 42
 VIR_DOMAIN_START_PAUSED = 1
 VIR_DOMAIN_XML_INACTIVE = 2
@@ -54,6 +56,19 @@ class Agent(object):
     def capabilities(self, connection):
         """The daemon's capabilities XML."""
         return {"xml": self._connections[connection].getCapabilities()}
+
+    def domain_capabilities(self, connection, arch, machine, type):
+        """The daemon's domain capabilities XML for a machine type; null where binding or daemon have none (before 1.2.7)."""
+        opened = self._connections[connection]
+        if not hasattr(opened, "getDomainCapabilities"):
+            return {"xml": None}
+        try:
+            return {"xml": opened.getDomainCapabilities(None, arch, machine, type, 0)}
+        except libvirt.libvirtError as error:
+            # An older daemon does not know the call at all.
+            if error.get_error_code() in (VIR_ERR_NO_SUPPORT, VIR_ERR_RPC):
+                return {"xml": None}
+            raise
 
     def define(self, connection, xml):
         """Define a persistent domain."""

@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from types import ModuleType
 from typing import Any, Optional, Sequence
@@ -27,6 +28,9 @@ BOOTSTRAP = (
     "import sys; n = int(sys.stdin.readline()); "
     "exec(compile(sys.stdin.read(n), 'agent.py', 'exec'), {'__name__': '__main__'})"
 )
+
+# Two threads at once may find no source (linecache), as happens in the zip file that Ansible makes of a module.
+_READING = threading.Lock()
 
 # Exit statuses of a client library that crashed inside a call: 128 + signal, as podman and shells report it.
 CRASH_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
@@ -72,7 +76,8 @@ class AgentProcess:
         :param python: that machine's Python interpreter; agent.py needs a libvirt module in it.
         :param program: the module whose source is sent.
         """
-        source = inspect.getsource(program)
+        with _READING:
+            source = inspect.getsource(program)
         command = [*prefix, python, "-c", BOOTSTRAP]
         self.call_seconds = 0.0
         self._buffer = b""

@@ -12,6 +12,9 @@ from typing import Any, Iterator, Mapping, Optional, Sequence
 from ..model.case import ROLES
 from ..model.combination import COMBINATIONS, classes
 
+# The profile of playbooks/survey.yml.
+SURVEY = "survey"
+
 
 def one_line(text: Any) -> str:
     """The text on one line and printable: libvirt's errors may span lines, and XML 1.0 bears no control characters."""
@@ -80,16 +83,18 @@ def again_text(run: Mapping[str, Any], combination: str, case: str) -> str:
     :param run: the data of run.json.
     """
     given = run.get("given", {})
+    survey = run["profile"] == SURVEY  # whose guests are in no file
     settings = {
-        **given.get("settings", {}), "pair": run["pair"]["name"], "profile": run["profile"], "guest": run["guest"],
-        "combination": combination,
+        **given.get("settings", {}), "pair": run["pair"]["name"],
+        **({} if survey else {"profile": run["profile"], "guest": run["guest"]}), "combination": combination,
     }
+    device = case.partition("/")[0] if "," in run["guest"] else run["guest"]
     return " ".join([
-        "ansible-playbook playbooks/run.yml",
+        f"ansible-playbook playbooks/{'survey' if survey else 'run'}.yml",
         *(f"-i {shlex.quote(path)}" for path in given.get("inventories", ())),
         *(f"-e {shlex.quote(f'@{path}')}" for path in given.get("vars_files", ())),
         *(f"-e {_setting_text(name, value)}" for name, value in settings.items()),
-        f"-e 'cases={case}'",
+        f"-e devices={device}" if survey else f"-e 'cases={case}'",
     ])
 
 

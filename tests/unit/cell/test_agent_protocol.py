@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fake_libvirt import CAPABILITIES, lay
+from fake_libvirt import CAPABILITIES, DOMAIN_CAPABILITIES, lay
 from interpreters import interpreters
 from migration_lab.cell import agent
 from migration_lab.cell.agent_process import BOOTSTRAP
@@ -97,6 +97,27 @@ def test_daemon_tells_of_itself(python: str, libvirt: Path) -> None:
     assert source == {"libvirt": 11003000, "hostname": "a-source"} and target["hostname"] == "a-target"
     assert hypervisor == {"hypervisor": 7002022}
     assert capabilities["xml"].rstrip() == CAPABILITIES
+
+
+def test_daemon_tells_of_devices_where_it_can(python: str, libvirt: Path) -> None:
+    call = {"call": "domain_capabilities", "arch": "x86_64", "type": "qemu"}
+    talk = Talk(
+        python, libvirt, *OPEN_BOTH, opening("elderly", "fake://elderly"),
+        {**call, "connection": "source", "machine": "pc-i440fx-7.2"},
+        {**call, "connection": "elderly", "machine": "pc-i440fx-7.2"},
+        {**call, "connection": "target", "machine": "isapc"},
+    )
+    told, untold, refused = talk.answers[3:]
+    assert told["result"]["xml"] == DOMAIN_CAPABILITIES % ("x86_64", "pc-i440fx-7.2", "qemu")
+    assert untold["result"] == {"xml": None}, "this daemon does not know the call"
+    assert not refused["ok"] and "the machine 'isapc' is not supported" in refused["error"]["message"]
+
+
+def test_a_binding_without_domain_capabilities_is_no_error(python: str, libvirt: Path) -> None:
+    binding = libvirt / "libvirt.py"
+    binding.write_text(binding.read_text().replace("def getDomainCapabilities", "def another"))
+    request = {"call": "domain_capabilities", "connection": "source", "arch": "x86_64", "machine": "pc-0.14", "type": "qemu"}
+    assert Talk(python, libvirt, *OPEN_BOTH, request).results[-1] == {"xml": None}
 
 
 def test_life_of_a_persistent_domain(python: str, libvirt: Path) -> None:

@@ -39,6 +39,13 @@ def test_command_of_a_run_before_settings_were_kept() -> None:
     )
 
 
+def test_command_of_a_device_in_a_survey() -> None:
+    for guest, case in (("net-igb-q35,net-e1000-q35", f"net-igb-q35/{CASE}"), ("net-igb-q35", CASE)):
+        assert again_text({**RUN, "profile": "survey", "guest": guest}, "noo", case) == (
+            "ansible-playbook playbooks/survey.yml -e pair=debian -e combination=noo -e devices=net-igb-q35"
+        )
+
+
 def test_command_is_read_by_ansible_as_the_run_was_given(tmp_path: Path) -> None:
     """Through a shell and ansible-playbook itself, into run.json's words again."""
     play = tmp_path / "play.yml"
