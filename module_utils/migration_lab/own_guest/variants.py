@@ -128,7 +128,7 @@ def _device_variants(guest: OwnGuest) -> Iterator[_Found]:
                 name = f"{child.tag} {child.get('name')}".strip()
                 yield [child], PART, f"without {name} of <{parent}>", _cut(parent, place)
     for element in domain.children:
-        if element.tag in ("pm", "genid", "sysinfo", "iothreads"):
+        if element.tag in ("pm", "genid", "sysinfo"):
             yield [element], PART, f"without <{element.tag}>", _without_child(element.tag)
     devices = domain.child("devices")
     assert devices is not None
@@ -216,6 +216,9 @@ def _cut(parent: str, place: int) -> Edit:
 def _without_child(tag: str) -> Edit:
     def edit(copy: Element) -> None:
         copy.children = [child for child in copy.children if child.tag != tag]
+        system = copy.child("os")
+        if tag == "sysinfo" and system is not None:  # which <smbios> shows to the guest
+            system.children = [child for child in system.children if child.tag != "smbios"]
 
     return edit
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from migration_lab.own_guest.adaptation import adapt
 from migration_lab.own_guest.domain_file import read_domains
+from migration_lab.own_guest.element import Element
 from migration_lab.own_guest.variants import BARE, GROUP, PART, PROCESSOR, Variant, variants
 
 GUESTS = Path(__file__).parents[2] / "guests"
@@ -60,6 +61,15 @@ def test_a_disk_that_is_left_out_is_not_made() -> None:
     found = {variant.what: variant.data["disks"] for variant in variants_of("two-cores.xml")}
     assert found["without disk vda (virtio)"] == {}
     assert found["without interface virtio"] == {"vda": 8}
+
+
+def test_system_information_is_left_out_with_what_shows_it() -> None:
+    (file,) = read_domains([GUESTS / "two-cores.xml"])
+    file.domain.children.insert(0, Element("sysinfo", {"type": "smbios"}, line=3))
+    file.domain.child("os").children.append(Element("smbios", {"mode": "sysinfo"}))  # type: ignore[union-attr]
+    found = variants(adapt(file, {"old": "7.2", "new": "10.0"}, (), {"x86_64"}, {"x86_64"}))
+    (variant,) = [variant for variant in found if variant.what == "without <sysinfo>"]
+    assert "smbios" not in variant.data["xml"]
 
 
 def test_devices_of_one_model_are_left_out_together_as_well() -> None:
