@@ -24,6 +24,8 @@ _DROPPED = {
     "vsock": "it needs a socket of the host's kernel",
 }
 
+_BACKENDS = {"pty": "pseudo terminal", "unix": "socket"}
+
 # Attributes that belong to a live domain only, wherever they are.
 _RUNTIME = {"alias", "backenddomain"}
 
@@ -69,7 +71,7 @@ class _Devices:
         dev = target.get("dev") if target is not None else ""
         name = dev if re.fullmatch("[a-z0-9]+", dev) else f"disk{len(self.disks)}"
         source = disk.child("source")
-        was = " ".join(source.attributes.values()) if source is not None else "none"
+        was = _origin(source) or "it names none"
         if disk.get("device", "disk") in ("cdrom", "floppy"):
             if source is not None:
                 self.changes.add(disk, f"{title(disk)} is emptied", f"its medium is on the host ({was})")
@@ -134,7 +136,7 @@ class _Devices:
                 if not child.attributes:
                     interface.remove(child)
         source = interface.child("source")
-        was = " ".join((kind, *(source.attributes.values() if source is not None else ())))
+        was = f"{kind} {_origin(source)}".strip()
         keep(interface, "mac", "model", "driver", "link", "mtu", "rom", "boot", "address", "acpi")
         if kind == "user":
             return None
@@ -173,10 +175,10 @@ class _Devices:
         else:
             device.attributes["type"] = "pty"
         if kind != device.get("type") or (source is not None and kind != "pty"):
-            was = " ".join((kind, *(source.attributes.values() if source is not None else ())))
+            was = f"{kind} {_origin(source)}".strip()
             self.changes.add(
                 device,
-                f"{title(device)} gets a {device.get('type')} of its own behind it",
+                f"{title(device)} gets a {_BACKENDS[device.get('type')]} of its own behind it",
                 f"it was connected to the host ({was})",
             )
 
@@ -289,6 +291,13 @@ class _Devices:
         if "spice" in self.features:
             self.needs.add("spice")
         return "spice" in self.features
+
+
+def _origin(source: Optional[Element]) -> str:
+    """What a device's source names, in words."""
+    left_out = ("index", "portid", "startupPolicy")
+    names = [value for name, value in source.attributes.items() if name not in left_out] if source is not None else []
+    return " ".join(names)
 
 
 def keep(device: Element, *tags: str) -> None:

@@ -101,8 +101,8 @@ def culprit_text(culprit: Culprit) -> str:
 
 
 def advice_lines(advice: Advice) -> list[str]:
-    """What the ledger knows of a failure."""
-    known = f"known ({advice.id}): {advice.title}. {advice.cause}"
+    """What the ledger knows of a failure, and what to do where it says so."""
+    known = f"known ({advice.id}): {advice.title}"
     return [one_line(known), *([one_line(f"what to do: {advice.advice}")] if advice.advice else [])]
 
 

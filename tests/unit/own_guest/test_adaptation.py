@@ -88,7 +88,7 @@ def test_what_ties_it_to_its_host_goes_and_is_told_with_its_line() -> None:
         ("<emulator>/usr/bin/qemu-system-x86_64</emulator>", "emulator is left out"),
         ("<disk type='file' device='disk'>", "disk vda (virtio) becomes a raw disk of 8 MiB, without a cache"),
         ("<interface type='bridge'>", "interface virtio is connected to a tap device of its own"),
-        ("<channel type='unix'>", "channel org.qemu.guest_agent.0 gets a unix of its own behind it"),
+        ("<channel type='unix'>", "channel org.qemu.guest_agent.0 gets a socket of its own behind it"),
         ("<graphics type='vnc' port='5901' autoport='yes' passwd='secret'/>",
          "VNC gets a port of its own on the loopback interface"),
         ("<seclabel type='dynamic' model='apparmor' relabel='yes'/>", "<seclabel> is left out"),
@@ -108,6 +108,7 @@ def test_devices_of_the_host_and_what_it_lends_are_dropped() -> None:
     assert domain.find("devices/serial").get("type") == "pty"  # type: ignore[union-attr]
     assert domain.find("devices/disk").attrib == {"type": "block", "device": "disk"}  # type: ignore[union-attr]
     assert "32: host device pci is left out" in said(guest)
+    assert "it was connected to the host (tcp connect 10.0.0.1 4444)" in [change.why for change in guest.changes]
 
 
 def test_host_passthrough_becomes_the_nearest_model_unless_the_guest_runs_with_kvm() -> None:

@@ -57,7 +57,7 @@ def test_the_text_names_the_line_libvirts_words_and_what_to_do(check: GuestCheck
         f"    bookworm -> trixie: does not move: {cases}",
         f"        {HT['oon']}",
         "        stopped by line 22: <line number='22'/> (it moves with 2 sockets)",
-        "        known (ht): A topology stops it. QEMU <10> & libvirt.",
+        "        known (ht): A topology stops it",
         "        what to do: Use sockets.",
         f"    trixie -> bookworm: moves: {cases}",
         "",
