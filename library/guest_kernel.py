@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: guest_kernel
 short_description: Write the lab's guest kernels into a folder
 description:
-  - Generates the tiny kernels that the lab's guests boot, one for each architecture, and writes those that differ.
+  - Generates the tiny kernels that the lab's guests boot, one for each architecture, and the EFI application
+    of those that have one; writes those that differ.
 options:
   path:
     description: Folder to write to. It must exist.
@@ -44,15 +45,17 @@ def main() -> None:
     kernels = {}
     for arch in ARCHITECTURES:
         guest = build(arch)
-        path = Path(module.params["path"]) / guest.file_name
-        kernels[arch] = str(path)
-        if not path.exists() or path.read_bytes() != guest.image:
-            changed = True
-            if not module.check_mode:
-                try:
-                    path.write_bytes(guest.image)
-                except OSError as error:
-                    module.fail_json(msg=f"the guest kernel {path} cannot be written: {error.strerror}")
+        kernels[arch] = str(Path(module.params["path"]) / guest.file_name)
+        files = {guest.file_name: guest.image, **({guest.application_name: guest.application} if guest.application else {})}
+        for name, content in files.items():
+            path = Path(module.params["path"]) / name
+            if not path.exists() or path.read_bytes() != content:
+                changed = True
+                if not module.check_mode:
+                    try:
+                        path.write_bytes(content)
+                    except OSError as error:
+                        module.fail_json(msg=f"the guest kernel {path} cannot be written: {error.strerror}")
     module.exit_json(changed=changed, kernels=kernels)
 
 

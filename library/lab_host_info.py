@@ -80,6 +80,10 @@ free_gib:
   description: Free space on the file system of O(path), in GiB.
   returned: when no package is missing
   type: float
+loop:
+  description: Whether there are loop devices, which guests' disks are made of.
+  returned: when no package is missing
+  type: bool
 kvm:
   description: Whether there is a KVM device. Whether it works is for C(guest_acceleration) to find out.
   returned: when no package is missing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Python 2.6 and 3 share, for the programs that run on the machines under test: agent.py and inspector.py."""
+"""What Python 2.6 and 3 share, for the programs that run on the machines under test: agent.py, inspector.py, storage_agent.py."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from collections.abc import Iterator
 
 # What a program may use of its modules: names that Python 2.6's documentation has and that Python 3 still has.
 MODULES = {
-    "errno": {"EFAULT", "EIO", "ENOENT", "ESRCH"},
+    "errno": {"EBUSY", "EFAULT", "EIO", "ENOENT", "ESRCH"},
+    "fcntl": {"ioctl"},
     "hashlib": {"sha1"},
     "json": {"dumps", "loads"},
-    "os": {"O_RDONLY", "SEEK_SET", "close", "listdir", "lseek", "open", "path", "read", "walk"},
+    "os": {
+        "O_CREAT", "O_EXCL", "O_RDONLY", "O_RDWR", "SEEK_SET", "close", "ftruncate", "listdir", "lseek", "makedev", "mknod",
+        "open", "path", "read", "unlink", "walk",
+    },
     "re": {"compile", "escape"},
+    "shutil": {"rmtree"},
     "signal": {"alarm", "signal", "SIGALRM", "SIG_DFL", "SIG_IGN"},
-    "struct": {"unpack"},
+    "stat": {"S_IFBLK"},
+    "struct": {"pack", "unpack"},
     "sys": {"argv", "exc_info", "executable", "exit", "stderr", "stdin", "stdout", "version", "version_info"},
     "time": {"sleep", "strftime", "time"},
 }
 ATTRIBUTES: dict[str, set[str]] = {
-    "os.path": {"basename", "join", "realpath"},
+    "os.path": {"basename", "isdir", "join", "lexists", "realpath"},
     "sys.stdin": {"read", "readline"}, "sys.stdout": {"flush", "write"}, "sys.stderr": {"flush", "write"},
     "sys.version_info": set(),
 }

@@ -31,6 +31,7 @@ VIR_ERR_RPC = 39
 VIR_ERR_NO_DOMAIN = 42
 VIR_DOMAIN_START_PAUSED = 1
 VIR_DOMAIN_XML_INACTIVE = 2
+VIR_DOMAIN_UNDEFINE_NVRAM = 4
 
 
 class Agent(object):
@@ -120,8 +121,15 @@ class Agent(object):
         self._domain(connection, name).destroy()
 
     def undefine(self, connection, name):
-        """Remove a domain's persistent config."""
-        self._domain(connection, name).undefine()
+        """Remove a domain's persistent config, and the UEFI variables of one that has some."""
+        domain = self._domain(connection, name)
+        try:
+            domain.undefine()
+        except libvirt.libvirtError:
+            # "cannot undefine domain with nvram"; a library before 0.9.4 knows neither.
+            if not hasattr(domain, "undefineFlags"):
+                raise
+            domain.undefineFlags(VIR_DOMAIN_UNDEFINE_NVRAM)
 
     def domains(self, connection):
         """Names of all domains, active and inactive."""

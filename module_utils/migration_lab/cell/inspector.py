@@ -94,6 +94,8 @@ class QemuInspector(object):
         for directory in sorted(set([os.path.realpath(os.path.join(self._root, each)) for each in DIRECTORIES])):
             for path, inside, files in os.walk(directory):
                 left.extend(["file " + os.path.join(path, each) for each in sorted(files) if is_left.search(each)])
+                # UEFI variables are the guest's own storage, which the lab removes (storage_agent.py).
+                inside[:] = [each for each in inside if each != "nvram"]
                 whole = sorted([each for each in inside if is_left.search(each)])
                 left.extend(["directory " + os.path.join(path, each) for each in whole])
                 inside[:] = [each for each in inside if each not in whole]  # what is in it needs no line of its own

@@ -34,6 +34,11 @@ class GuestConfig:
     disks: Mapping[str, int] = field(default_factory=dict)
     witness: bool = True
 
+    @property
+    def has_state(self) -> bool:
+        """Whether libvirt keeps files for its domains: UEFI variables or the state of a TPM."""
+        return any(text in self.xml for text in ("<nvram", "<tpm", "firmware="))
+
     @classmethod
     def from_data(cls, data: Mapping[str, Any], accel: str) -> GuestConfig:
         """Make a guest of an entry of the plan's ``guests``."""
@@ -41,5 +46,5 @@ class GuestConfig:
 
 
 def disk_path(domain: str, disk: str) -> str:
-    """Path of a domain's disk on source and target."""
-    return f"{STORAGE}/{domain}-{disk}.img"
+    """Path of a domain's disk, a block device, on source and target."""
+    return f"{STORAGE}/{domain}-{disk}"

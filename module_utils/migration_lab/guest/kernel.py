@@ -57,7 +57,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from . import aarch64, s390x, x86_64
+from . import aarch64, efi, s390x, x86_64
 
 MAGIC = b"MIGRLAB1"
 TICK_HZ = 100
@@ -84,11 +84,15 @@ class Guest:
         counter_address: guest-physical address of the 64-bit little-endian tick counter.
         pattern_address: guest-physical address of the pattern.
         pattern_size: bytes of the pattern.
+        application: contents of the file that starts the image under UEFI; empty where there is none.
+        application_name: name of that file.
         cpu: the processor model that it needs; empty where the machine's default will do.
     """
 
     image: bytes
     file_name: str
+    application: bytes
+    application_name: str
     ram_base: int
     load_address: int
     magic_address: int
@@ -115,9 +119,12 @@ def build(arch: str) -> Guest:
     magic_address = generator.RAM_BASE + _STATUS_OFFSET
     counter_address = magic_address + _COUNTER_OFFSET
     pattern_address = generator.RAM_BASE + _PATTERN_OFFSET
+    image = generator.image(MAGIC, magic_address, counter_address, TICK_HZ, pattern_address, PATTERN_SIZE)
     return Guest(
-        image=generator.image(MAGIC, magic_address, counter_address, TICK_HZ, pattern_address, PATTERN_SIZE),
+        image=image,
         file_name=f"guest-{arch}.img",
+        application=efi.image(image) if generator is x86_64 else b"",
+        application_name=f"guest-{arch}.efi",
         ram_base=generator.RAM_BASE,
         load_address=generator.LOAD_ADDRESS,
         magic_address=magic_address,

@@ -34,7 +34,7 @@ RESET_VECTOR = 0xFFF0
 
 HEADER_MAGIC = 0x1BADB002
 HEADER_HAS_ADDRESSES = 0x00010000
-_HEADER_SIZE = 32
+HEADER_SIZE = 32
 
 CODE_SELECTOR = 0x08
 DATA_SELECTOR = 0x10
@@ -104,6 +104,10 @@ def add_dword(address: int, value: int) -> bytes:
 def adc_dword(address: int, value: int) -> bytes:
     """adc dword ptr [address], imm8 (sign-extended)"""
     return struct.pack("<BBIb", 0x83, 0x15, address, value)
+
+
+# Software-enabled, spurious vector 0xff; LINT0 delivers external interrupts. Without an APIC nothing is there to write to.
+APIC_PASSES_PIC = mov_dword(_APIC_SPURIOUS, 0x1FF) + mov_dword(_APIC_LINT0, 0x700)
 
 
 def out_al(port: int) -> bytes:
@@ -192,7 +196,7 @@ def image(
 
     def here() -> int:
         """The guest-physical address of what is placed next."""
-        return LOAD_ADDRESS + _HEADER_SIZE + len(body)
+        return LOAD_ADDRESS + HEADER_SIZE + len(body)
 
     def place(part: bytes) -> int:
         """Append ``part`` to the image and return its guest-physical address."""
@@ -287,8 +291,7 @@ def _firmware(kernel: bytes, gdt_register: bytes, entry: int) -> bytes:
     rom += enter_protected_mode(len(kernel), start_32)
     rom += mov("eax", DATA_SELECTOR) + mov_segment_eax("ds") + mov_segment_eax("es")
     rom += CLD + mov("esi", ROM_ADDRESS) + mov("edi", LOAD_ADDRESS) + mov("ecx", len(kernel)) + REP_MOVSB
-    # Software-enabled, spurious vector 0xff; LINT0 delivers external interrupts. Without an APIC nothing is there to write to.
-    rom += mov_dword(_APIC_SPURIOUS, 0x1FF) + mov_dword(_APIC_LINT0, 0x700)
+    rom += APIC_PASSES_PIC
     rom += jmp_near(entry - (ROM_ADDRESS + len(rom) + _JMP_NEAR_SIZE))
     rom = rom.ljust(RESET_VECTOR, b"\xff") + struct.pack("<BH", 0xE9, start - RESET_VECTOR - 3 & 0xFFFF)  # jmp rel16
     return bytes(rom.ljust(ROM_SIZE, b"\xff"))

@@ -58,6 +58,7 @@ def abilities(init: str, runtimes: Sequence[str], path: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "free_gib": round(_free_bytes(Path(path)) / 1024**3, 1),
         "kvm": Path("/dev/kvm").exists(),
+        "loop": Path("/dev/loop-control").exists(),
         "vsyscall": "[vsyscall]" in MEMORY_MAP.read_text(),
         "ia32": runs_ia32(),
     }

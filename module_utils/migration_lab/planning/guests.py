@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
-from ..cell.providers.container import kernel
+from ..cell.providers.container import application, kernel
 from ..guest.config import disk_path
 from ..guest.domain_xml import MARKERS
 from ..guest.kernel import ARCHITECTURES
@@ -118,13 +118,18 @@ def _render(guest: Mapping[str, Any], libvirt: str, qemu: str) -> str:
     environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
     values = {
         **MARKERS, "arch": guest["arch"], "machine": guest["machine"], "memory_kib": guest["memory"] * 1024,
-        **({"kernel": kernel(guest["arch"])} if guest["arch"] in ARCHITECTURES else {}),
+        **(_kernels(guest["arch"]) if guest["arch"] in ARCHITECTURES else {}),
         "since": since, "qemu_since": qemu_since, "disk": disk,
     }
     try:
         return environment.from_string(guest["xml"]).render(values)
     except TemplateError as error:
         raise LabError(f"guest '{guest['name']}': its template cannot be used ({error}); correct 'xml'") from error
+
+
+def _kernels(arch: str) -> dict[str, str]:
+    """What the lab has to start in a guest, as templates see it."""
+    return {"kernel": kernel(arch), **({"application": application(arch)} if application(arch) else {})}
 
 
 def _check_xml(guest: Mapping[str, Any]) -> None:

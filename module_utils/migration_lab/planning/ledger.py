@@ -10,7 +10,7 @@ from typing import Any, Sequence
 
 from ..judging.condition import CONDITIONS, Conditions
 from ..judging.deviation import Deviation
-from ..model.case import Case
+from ..model.case import Case, with_guests
 from ..model.combination import COMBINATIONS
 from ..model.errors import LabError
 from ..suites.registry import SUITES, suite_of
@@ -44,7 +44,7 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
         raise LabError(f"{path}: the id '{twice[0]}' is there twice; ids must be unique")
     for entry in entries:
         _check_fields(entry, f"{path}: deviation '{entry['id']}'")
-    cases = _all_cases(scenarios)
+    cases = _all_cases(scenarios, _guests(entries, scenarios, str(path)))
     ledger = [Deviation.from_data(entry) for entry in entries]
     for deviation in ledger:
         if not any(deviation.when.possible(case) for case in cases):
@@ -71,11 +71,25 @@ def _check_fields(entry: dict[str, Any], where: str) -> None:
         raise LabError(f"{where}, {error}") from error
 
 
-def _all_cases(scenarios: Path) -> list[Case]:
-    """The cases of all profiles, each once, whatever combinations it has."""
+def _guests(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> list[str]:
+    """The guests that entries ask for, and one that none of them does."""
+    shipped = {path.stem for path in (scenarios / "guests").glob("*.yml")}
+    for entry in entries:
+        unknown = [name for name in entry["when"].get("guest", []) if name not in shipped]
+        if unknown:
+            raise LabError(
+                f"{where}: deviation '{entry['id']}', when, guest: there is no guest '{unknown[0]}'; the guests are "
+                f"{', '.join(sorted(shipped))}"
+            )
+    return ["", *sorted({name for entry in entries for name in entry["when"].get("guest", [])})]
+
+
+def _all_cases(scenarios: Path, guests: Sequence[str]) -> list[Case]:
+    """The cases of all profiles, each once for each guest, whatever combinations it has."""
     names = sorted(path.stem for path in (scenarios / "profiles").glob("*.yml"))
     profiles = [load_profile(name, scenarios) for name in names]
-    return list(dict.fromkeys(case for data in profiles for name in COMBINATIONS for case in suite_of(data).cases(data, name)))
+    cases = dict.fromkeys(case for data in profiles for name in COMBINATIONS for case in suite_of(data).cases(data, name))
+    return with_guests(list(cases), guests)
 
 
 def _refuse_contradictions(ledger: Sequence[Deviation], cases: Sequence[Case], where: str) -> None:

@@ -14,6 +14,7 @@ from ..cell.agent_process import AgentProcess
 from ..cell.cell import Cell
 from ..cell.domains import Domains
 from ..cell.leftovers import find_leftovers, remove_leftovers
+from ..cell.storage import Storage
 from ..cell.versions import check_versions, read_versions
 from ..cell.witness import Witness
 from ..guest.config import GuestConfig
@@ -134,7 +135,11 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         if leftovers:
             remove_leftovers(cell, domains, leftovers)
             journal.append("event", event="leftovers", removed=leftovers)
-        procedure = settings.suite.procedure(Bench(cell, domains, settings.guests, settings.time_limit, witness, relays))
+        storage = ends.enter_context(Storage(settings.cell))
+        if any(guest.disks for guest in settings.guests.values()):
+            storage.clear(settings.prefix)
+        bench = Bench(cell, domains, settings.guests, settings.time_limit, storage, witness, relays)
+        procedure = settings.suite.procedure(bench)
         stage = Stage(
             cell, procedure, _rules(settings, versions), Daemons(cell), AttemptLog(cell, settings.folder), journal,
             settings.suite.name, settings.cell_name,

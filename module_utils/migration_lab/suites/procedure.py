@@ -12,6 +12,7 @@ from ..cell.agent_process import AgentDied, AgentProcess, CallError, CallTimeout
 from ..cell.cell import Cell
 from ..cell.client import CLEAN_LIMIT, FAILURES, STUCK_LIMIT, ClientAgent
 from ..cell.domains import Domains
+from ..cell.storage import Storage
 from ..cell.witness import Witness
 from ..guest.config import GuestConfig
 from ..judging.observation import Observation
@@ -51,14 +52,16 @@ class Revive(Protocol):
 class Bench:
     """What a case is carried out with.
 
-    ``guests`` are those of the cases, by name. ``time_limit`` is the seconds for a case up to its last look; cleaning up has its
-    own. Without ``witness`` only libvirt is asked; ``relays`` are what the cell's paths go through, where they do.
+    ``guests`` are those of the cases, by name, and ``storage`` has their disks. ``time_limit`` is the seconds for a case up to
+    its last look; cleaning up has its own. Without ``witness`` only libvirt is asked; ``relays`` are what the cell's paths go
+    through, where they do.
     """
 
     cell: Cell
     domains: Domains
     guests: Mapping[str, GuestConfig]
     time_limit: float
+    storage: Storage
     witness: Optional[Witness] = None
     relays: Optional[Relays] = None
 
@@ -92,6 +95,7 @@ class Procedure(ABC):
         seen = attempt.seen
         called = client.call_seconds
         try:
+            self.bench.storage.make(self.guest(attempt), self.name(attempt))
             self.act(attempt, client, attempt.started + self.bench.time_limit)
         except FAILURES as error:
             seen.lab_error = str(error)
@@ -146,8 +150,11 @@ class Procedure(ABC):
             attempt.seen.lab_error = attempt.seen.lab_error or f"after the migration: {error}"
 
     def _clean(self, attempt: Attempt, client: ClientAgent, limit: float) -> None:
+        name = self.name(attempt)
         try:
-            attempt.seen.leftovers = self.bench.domains.remove(self.name(attempt), client, limit)
+            attempt.seen.leftovers = self.bench.domains.remove(name, client, limit)
+            if not attempt.seen.leftovers:
+                self.bench.storage.remove(self.guest(attempt), name, self.bench.domains.identity(name))
         except (CallError, CallTimeout) as error:
             # A daemon that lives and does not say what is left is at fault, not the lab.
             attempt.seen.leftovers = [f"not known: {error}"]

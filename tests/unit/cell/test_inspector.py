@@ -156,7 +156,6 @@ LEFT = [
     "var/lib/libvirt/qemu/domain-3-mlab-noo-001/monitor.sock",
     "var/lib/libvirt/qemu/channel/target/domain-3-mlab-noo-001/org.qemu.guest_agent.0",
     "var/lib/libvirt/qemu/save/mlab-noo-001.save",
-    "var/lib/libvirt/qemu/nvram/mlab-noo-001_VARS.fd",
     "etc/libvirt/qemu/mlab-noo-001.xml",
 ]
 
@@ -174,6 +173,8 @@ def test_leftovers_of_one_domain(machine: Path) -> None:
         "var/lib/libvirt/qemu/domain-3-mlab-noo-0011/monitor.sock", "var/lib/libvirt/qemu/domain-13-mlab-noo-002/monitor.sock",
         "var/log/libvirt/qemu/mlab-noo-001.log", "var/cache/libvirt/qemu/mlab-noo-001.xml",
         "etc/libvirt/qemu/networks/default.xml",
+        # The guest's own storage, which the lab removes.
+        "var/lib/libvirt/qemu/nvram/mlab-noo-001_VARS.fd",
     )
     left = inspecting(machine).leftovers(name="mlab-noo-001")
     assert left[0] == "process 20 mlab-noo-001"

@@ -54,5 +54,5 @@ def test_guest_that_lacks_a_field_is_not_made() -> None:
         GuestConfig.from_data({name: value for name, value in DATA.items() if name != "memory"}, "tcg")
 
 
-def test_disks_of_two_domains_are_two_files() -> None:
-    assert disk_path("mlab-noo-001", "vda") == "/var/lib/migration-lab/mlab-noo-001-vda.img"
+def test_disks_of_two_domains_are_two_devices() -> None:
+    assert disk_path("mlab-noo-001", "vda") == "/var/lib/migration-lab/mlab-noo-001-vda"

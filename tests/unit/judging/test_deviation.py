@@ -255,6 +255,8 @@ def scenarios(tmp_path: Path) -> Callable[[Any], Path]:
         ([entry(when={"source": "=2.0.0"})], "when, source: '=2.0.0' is not a range"),
         ([entry(when={"target_qemu": ">=old"})], "when, target_qemu: 'old' is not a version"),
         ([entry(when={"flags": ["postcopy"]})], "'an-entry': field 'when' matches nothing that exists"),
+        ([entry(when={"guest": ["none"]})], "'an-entry', when, guest: there is no guest 'none'; the guests are aarch64, "),
+        ([entry(when={"guest": ["tpm"]}), entry(id="b")], "contradict each other: both apply to tpm/normal/"),
         ([entry(when={"protocol": "v3", "source": "<0.9.2"})], "matches nothing that exists"),
         ([entry(when={"protocol": "v3", "client": "<0.9.2", "method": ["normal"]})], "matches nothing that exists"),
         ([entry(), entry(id="b", when={"method": ["p2p"]})], "'an-entry' and 'b' contradict each other: both apply to p2p/"),

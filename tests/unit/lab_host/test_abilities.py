@@ -179,6 +179,7 @@ def test_host_is_described(host: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert asked == [tmp_path], "the file system is that of the nearest folder that is there"
     assert found["cores"] == len(os.sched_getaffinity(0))
     assert found["kvm"] == Path("/dev/kvm").exists()
+    assert found["loop"] == Path("/dev/loop-control").exists()
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_template_gets_what_the_guest_and_its_domains_have() -> None:
     assert guest["xml"] == (
         "<domain type='@type@'><name>@name@</name><uuid>@uuid@</uuid><memory>65536</memory>"
         "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type><kernel>/lab/guest-x86_64.img</kernel></os>"
-        "<devices><disk><source file='/var/lib/migration-lab/@name@-vda.img'/></disk></devices></domain>"
+        "<devices><disk><source file='/var/lib/migration-lab/@name@-vda'/></disk></devices></domain>"
     )
     assert (guest["needs"], guest["disks"], guest["witness"]) == (["uefi"], {"vda": 8}, True)
 
@@ -232,6 +232,41 @@ def test_memory_may_be_given_in_another_unit(unit: str) -> None:
 
 # The guests that the lab ships
 
+
+@pytest.mark.parametrize("name", sorted(GUESTS))
+@pytest.mark.parametrize("pair", ["debian", "debian-lts"])
+def test_every_guest_is_made_for_the_labs_pairs_and_says_what_it_does_not_cover(name: str, pair: str) -> None:
+    guest = choose(name, pair=pair)
+    assert guest["description"].endswith(".") and guest["does_not_cover"]
+    sources = {source.get("dev") for source in ElementTree.fromstring(guest["xml"]).iterfind("devices/disk/source")}
+    assert sources == {f"/var/lib/migration-lab/@name@-{disk}" for disk in guest["disks"]}
+
+
+@pytest.mark.parametrize(("name", "sockets", "cores"), [("two-cores", "1", "2"), ("two-sockets", "2", "1")])
+def test_guests_with_two_processors_differ_in_the_topology_only(name: str, sockets: str, cores: str) -> None:
+    made = domain(name)
+    topology = made.find("cpu/topology")
+    assert topology is not None and topology.attrib == {"sockets": sockets, "cores": cores, "threads": "1"}
+    assert made.findtext("vcpu") == "2" and made.findtext("cpu/model") == "Nehalem"
+
+
+def test_desktop_and_server_have_what_people_have() -> None:
+    """As the tools make them, on both boards, with disks that libvirt lets migrate."""
+    common = {"disk", "controller", "interface", "serial", "console", "channel", "input", "graphics", "video", "watchdog",
+              "memballoon", "rng"}
+    for name, further, board in (("desktop", {"sound"}, "pc-q35-7.2"), ("server", set(), "pc-i440fx-7.2")):
+        assert choose(name)["machine"] == board
+        devices = domain(name).find("devices")
+        assert devices is not None and {device.tag for device in devices} == common | further
+        disks = [disk for disk in devices.iterfind("disk") if disk.get("device") == "disk"]
+        drivers = [driver for disk in disks if (driver := disk.find("driver")) is not None]
+        assert [disk.get("type") for disk in disks] == ["block"] * len(choose(name)["disks"])
+        assert [driver.get("cache") for driver in drivers] == ["none"] * len(disks)
+
+
+def test_firmware_starts_the_application_and_the_others_the_kernel() -> None:
+    assert domain("uefi").findtext("os/kernel") == "/lab/guest-x86_64.efi" and choose("uefi")["needs"] == ["uefi"]
+    assert domain("tpm").findtext("os/kernel") == "/lab/guest-x86_64.img" and choose("tpm")["needs"] == ["tpm"]
 
 def test_smallest_guests_have_no_device_that_must_be_migrated() -> None:
     for name in ("x86_64", "aarch64"):

@@ -103,7 +103,7 @@ def test_ledger_goes_with_the_plan(given: dict[str, Any], scenarios: Path) -> No
     plan = make_plan({**given, "scenarios": str(scenarios)})
     assert [entry["id"] for entry in plan["deviations"]] == [
         "paused-guest-arrives-running", "v2-crashes-target", "v2-crashes-target-direct", "v2-crashes-target-and-old-source",
-        "v2-crashes-source",
+        "v2-crashes-source", "topology-makes-ht-old-source", "topology-makes-ht-new-source", "topology-makes-ht-fixed-source",
     ]
     (scenarios / "deviations.yml").write_text("[]\n")
     without = make_plan({**given, "scenarios": str(scenarios)})

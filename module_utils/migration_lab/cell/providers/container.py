@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Mapping, Sequence
 
+from ...guest.config import STORAGE
 from ...guest.kernel import build
 from ...model.case import ROLES
 from ...model.combination import classes
@@ -55,6 +56,12 @@ def file(name: str) -> str:
 def kernel(arch: str) -> str:
     """Path of the guest's kernel on source and target."""
     return file(build(arch).file_name)
+
+
+def application(arch: str) -> str:
+    """Path on source and target of the EFI application that starts the guest's kernel; empty where there is none."""
+    built = build(arch)
+    return file(built.application_name) if built.application else ""
 
 
 def emulator(release: Mapping[str, Any], arch: str, abilities: Mapping[str, Any], state: str, files: str) -> list[str]:
@@ -120,6 +127,8 @@ def cell(
                 "etc_hosts": hosts,
                 "volumes": [
                     _files(releases[one[1]], state, files), f"{state}/cache/{releases[one[1]]['id']}:/var/cache/libvirt",
+                    # With its device nodes, which the disks are.
+                    *([f"{state}/storage/{name}:{STORAGE}:dev"] if one[0] != "client" else []),
                 ],
                 "label": {"migration-lab.cell": name, "migration-lab.role": one[0]},
             }

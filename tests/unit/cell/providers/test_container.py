@@ -48,6 +48,8 @@ def test_every_machine_knows_the_others_and_has_the_files_of_its_release() -> No
         assert len(one["etc_hosts"]) == 6 and one["etc_hosts"][one["name"]] == one["ip"]
         name = "debian-12" if one["name"].endswith("-old") else "debian-13"
         assert one["volumes"][0] == f"/state/files/0123/{name}:/lab:ro"
+        shared = [volume for volume in one["volumes"] if "/storage/" in volume]
+        assert shared == ([] if "-client-" in one["name"] else ["/state/storage/a:/var/lib/migration-lab:dev"])
         assert one["ulimits"] == ["nofile=1024:1024", "nproc=512:512"]
         assert one["cmd_args"] == ["--runtime", "runc"]
     assert cell("ooo")["containers"][0]["mac_address"] == "02:00:0a:01:02:15"

@@ -15,6 +15,7 @@ from migration_lab.cell.agent_process import AgentDied, AgentProcess
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.client import ClientAgent
 from migration_lab.cell.domains import Domains
+from migration_lab.cell.storage import Storage
 from migration_lab.guest.config import GuestConfig
 from migration_lab.guest.domain_xml import domain_xml
 from migration_lab.judging.observation import Copy, Outcome, Sight, Survival
@@ -53,7 +54,8 @@ def connection(cell: Cell) -> Iterator[ClientAgent]:
 def runner(
     cell: Cell, kernel: str = KERNEL, run: str = "r", witness: FakeWitness | None = None, relays: FakeRelays | None = None
 ) -> Migration:
-    return Migration(Bench(cell, Domains("mlab-", run, "noo", witness), {"": fake_guest(kernel)}, 30, witness, relays))
+    domains, storage = Domains("mlab-", run, "noo", witness), Storage(cell)
+    return Migration(Bench(cell, domains, {"": fake_guest(kernel)}, 30, storage, witness, relays))
 
 
 def verdict(attempt: Attempt) -> tuple[Verdict, str]:
