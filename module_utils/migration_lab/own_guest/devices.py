@@ -159,7 +159,7 @@ class _Devices:
         self._adapt_character(device)
 
     def _adapt_character(self, device: Element) -> None:
-        kind = device.get("type")
+        kind, name = device.get("type"), title(device)
         source = device.child("source")
         for child in device.all("target"):
             child.attributes.pop("state", None)
@@ -178,7 +178,7 @@ class _Devices:
             was = f"{kind} {_origin(source)}".strip()
             self.changes.add(
                 device,
-                f"{title(device)} gets a {_BACKENDS[device.get('type')]} of its own behind it",
+                f"{name} gets a {_BACKENDS[device.get('type')]} of its own behind it",
                 f"it was connected to the host ({was})",
             )
 
