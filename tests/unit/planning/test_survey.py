@@ -75,6 +75,8 @@ def test_a_guest_has_its_device_and_nothing_that_it_does_not_need() -> None:
     ("input-usb-tablet-q35", "devices/controller[@type='usb'][@model='qemu-xhci']"),
     ("usb-piix3-uhci-q35", "devices/controller[@type='usb'][@model='piix3-uhci']"),
     ("memballoon-virtio-transitional-q35", "devices/memballoon[@model='virtio-transitional']"),
+    ("disk-ide-i440fx", "devices/disk/target[@dev='hda'][@bus='ide']"),
+    ("disk-virtio-i440fx", "devices/disk/target[@dev='vda'][@bus='virtio']"),
     ("memory-dimm-q35", "cpu/numa/cell"),
     ("genid-vmgenid-q35", "genid"),
 ])
@@ -176,16 +178,16 @@ def test_what_the_daemons_list_is_added() -> None:
 
 
 def test_devices_that_neither_side_knows_are_recorded_and_left_out() -> None:
-    given = {"devices": "video-qxl,video-vga,video-cirrus,hostdev-pci", "machine_families": "q35", "capabilities": {}}
+    given = {"devices": "video-qxl,video-vga,disk-ide,hostdev-pci", "machine_families": "q35", "capabilities": {}}
     support = {
         "video-qxl-q35": {"source": "", "target": "no qxl"}, "video-vga-q35": {"source": "", "target": ""},
-        "video-cirrus-q35": {"source": "no IDE", "target": "no IDE"},
+        "disk-ide-q35": {"source": "no IDE", "target": "no IDE"},
     }
     chosen = asked(**given, support=support)
     assert chosen["guests"] == "video-qxl-q35,video-vga-q35"
     assert {device["name"]: (device["not_tried"] != "", device["support"]) for device in chosen["devices"]} == {
         "video-qxl-q35": (False, {"old": "", "new": "no qxl"}), "video-vga-q35": (False, {"old": "", "new": ""}),
-        "video-cirrus-q35": (False, {"old": "no IDE", "new": "no IDE"}),
+        "disk-ide-q35": (False, {"old": "no IDE", "new": "no IDE"}),
         "hostdev-pci-q35": (True, {}),
     }
 
