@@ -32,8 +32,21 @@ class ActionModule(ActionBase):
             else:
                 files.append(str(Path(text[1:]).resolve()))
         # Anything else, such as a password, must not even reach the module, which logs its arguments.
-        given = kept(inventories, files, settings, self._task.args.get("settings", {}))
-        return {**result, **self._execute_module(module_args={**self._task.args, "given": given}, task_vars=task_vars)}
+        arguments = dict(self._task.args)
+        for named in (arguments, settings):
+            if "own_guests" in named:
+                named["own_guests"] = _absolute(named["own_guests"])
+        given = kept(inventories, files, settings, arguments.get("settings", {}))
+        return {**result, **self._execute_module(module_args={**arguments, "given": given}, task_vars=task_vars)}
+
+
+def _absolute(guests: Any) -> Any:
+    """The user's guests with the paths of their files as from where ansible-playbook was called; a module runs elsewhere."""
+    if not isinstance(guests, dict):
+        return guests
+    return {
+        name: str(Path(guest).expanduser().resolve()) if isinstance(guest, str) else guest for name, guest in guests.items()
+    }
 
 
 def _inventories() -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Collection, Mapping, Optional
@@ -50,15 +51,13 @@ _TIES = {
     "launchSecurity": "it needs the host's processor",
     "idmap": "it is the host's",
     "throttlegroups": "it is the host's",
-    "qemu:commandline": "libvirt does not know what its arguments do, and they may name what is on the host",
-    "qemu:override": "libvirt does not check it",
-    "qemu:capabilities": "libvirt does not check it",
-    "qemu:deprecation": "libvirt does not check it",
 }
 
 # What the package ovmf has, with and without Secure Boot.
 _UEFI_FOLDER = "/usr/share/OVMF/"
 _UEFI, _UEFI_SECURE = f"{_UEFI_FOLDER}OVMF_CODE_4M.fd", f"{_UEFI_FOLDER}OVMF_CODE_4M.ms.fd"
+_UEFI_CODE = (_UEFI, _UEFI_SECURE, f"{_UEFI_FOLDER}OVMF_CODE_4M.secboot.fd")
+_UEFI_VARS = (f"{_UEFI_FOLDER}OVMF_VARS_4M.fd", f"{_UEFI_FOLDER}OVMF_VARS_4M.ms.fd")
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,9 @@ def adapt(
         raise LabError(
             f"{where}: it is a guest for {arch}; the releases of the pair have emulators for {', '.join(sorted(architectures))}"
         )
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", kind.get("machine")):
+        odd = kind.get("machine")[:40]
+        raise LabError(f"{where}: machine type '{odd}' is none that QEMU has; give what 'virsh dumpxml' prints")
     machine = resolve_machine(kind.get("machine"), qemu, where)
     if machine != kind.get("machine"):
         changes.add(
@@ -110,15 +112,15 @@ def adapt(
             "it is the newest of its kind that both sides have",
         )
         kind.attributes["machine"] = machine
+    _leave_out_foreign(domain, changes)
     _identify(domain, changes)
     memory = _adapt_memory(domain, str(file.path), changes)
     needs: set[str] = set()
     boots = _adapt_os(domain, arch, changes, str(file.path), features, needs)
     for child in list(domain.children):
-        why = _TIES.get(child.tag) or ("libvirt's QEMU driver does not know it" if ":" in child.tag else "")
-        if why:
+        if child.tag in _TIES:
             domain.remove(child)
-            changes.add(child, f"<{child.tag}> is left out", why)
+            changes.add(child, f"<{child.tag}> is left out", _TIES[child.tag])
     domain.attributes = {"type": Raw("{{ type }}")}
     _adapt_vcpus(domain, changes)
     if not kvm and arch in ("x86_64", "i686"):
@@ -155,6 +157,16 @@ def adapt(
     return OwnGuest(file.name, str(file.path), data, domain, file.lines, tuple(changes.in_order()))
 
 
+def _leave_out_foreign(element: Element, changes: Changes) -> None:
+    """Leave out elements of other namespaces, however they are written: <qemu:commandline> is the one that matters."""
+    for child in list(element.children):
+        if ":" in child.tag or any(name == "xmlns" or ":" in name for name in child.attributes):
+            element.remove(child)
+            changes.add(child, f"<{child.tag}> is left out", "it is of another namespace, which libvirt does not check")
+        elif child.tag != "metadata":
+            _leave_out_foreign(child, changes)
+
+
 def _identify(domain: Element, changes: Changes) -> None:
     """The lab's own name, UUID and description, so that nothing of the user's is ever meant."""
     for tag in ("name", "uuid", "description"):
@@ -166,6 +178,15 @@ def _identify(domain: Element, changes: Changes) -> None:
                 changes.add(
                     child, f"{tag} {child.text} becomes one of the lab's", "every domain that the lab starts is its own"
                 )
+    for sysinfo in domain.all("sysinfo"):
+        for part in sysinfo.walk():
+            for entry in part.all("entry"):
+                if entry.get("name") == "uuid":
+                    entry.text = Raw("{{ uuid }}")
+                    changes.add(entry, "the UUID of <sysinfo> becomes the domain's", "libvirt wants both to be the same")
+                elif entry.get("file"):
+                    part.remove(entry)
+                    changes.add(entry, f"the entry {entry.get('name')} of <sysinfo> is left out", "it is a file of the host")
     domain.children[:0] = [Element(tag, text=Raw(f"{{{{ {tag} }}}}")) for tag in ("name", "uuid", "description")]
 
 
@@ -177,11 +198,11 @@ def _adapt_memory(domain: Element, path: str, changes: Changes) -> int:
     mebibytes = max(16, -(-size // 1024**2))
     if mebibytes > LARGEST_MEMORY and domain.child("cpu", "numa") is not None:
         raise LabError(
-            f"{path}:{memory.line}: it has {mebibytes} MiB in NUMA cells of its own, and the lab holds {LARGEST_MEMORY} MiB; "
-            "in a copy of the file, make the cells smaller"
+            f"{path}:{memory.line}: it has {mebibytes} MiB in NUMA cells of its own, and a check takes at most "
+            f"{LARGEST_MEMORY} MiB; in a copy of the file, make the cells smaller"
         )
     if mebibytes > LARGEST_MEMORY:
-        changes.add(memory, f"memory of {mebibytes} MiB becomes {LARGEST_MEMORY} MiB", "lab hosts hold no more")
+        changes.add(memory, f"memory of {mebibytes} MiB becomes {LARGEST_MEMORY} MiB", "more takes too long to scan")
         mebibytes = LARGEST_MEMORY
     if memory.get("dumpCore"):
         changes.add(memory, "its dumpCore is left out", "it is for crashes of the host's QEMU")
@@ -194,9 +215,9 @@ def _adapt_memory(domain: Element, path: str, changes: Changes) -> int:
 
 def _bytes(element: Element, path: str) -> int:
     unit = element.get("unit") or "KiB"
-    if not element.text.isdecimal() or unit not in _UNITS:
+    if not re.fullmatch("[0-9]{1,18}", element.text) or unit not in _UNITS:
         raise LabError(
-            f"{path}:{element.line}: <{element.tag}> is '{element.text}' {unit}, which is no amount of memory"
+            f"{path}:{element.line}: <{element.tag}> is '{element.text[:40]}' {unit}, which is no amount of memory"
         )
     return int(element.text) * _UNITS[unit]
 
@@ -228,8 +249,8 @@ def _adapt_os(
     uefi = system.get("firmware") == "efi" or (loader is not None and loader.get("type") == "pflash")
     if uefi and arch == "x86_64":
         if "uefi" not in features:
-            problem = "it boots with UEFI firmware, which a release of the pair has not"
-            raise LabError(f"{path}:{system.line}: {problem}: it has no 'uefi' in its features")
+            problem = "it boots with UEFI firmware, and a release of the pair has no 'uefi' in its features"
+            raise LabError(f"{path}:{system.line}: {problem}; add it there, or choose another pair")
         needs.add("uefi")
         return "" if _adapt_uefi(system, changes) else "application"
     for tag in ("loader", "nvram"):
@@ -249,8 +270,11 @@ def _adapt_uefi(system: Element, changes: Changes) -> bool:
     """The same firmware as a file of the images. Returns whether it starts only what is signed."""
     loader, nvram = system.child("loader"), system.child("nvram")
     path = loader.text if loader is not None else ""
-    secure = loader is not None and loader.get("secure") == "yes"
-    if not path.startswith(_UEFI_FOLDER):
+    asked = system.child("firmware")
+    secure = (loader is not None and loader.get("secure") == "yes") or any(
+        feature.get("name") == "secure-boot" and feature.get("enabled") == "yes" for feature in (asked.children if asked else ())
+    )
+    if path not in _UEFI_CODE:
         becomes = _UEFI_SECURE if secure else _UEFI
         changes.add(
             loader or system,
@@ -260,7 +284,7 @@ def _adapt_uefi(system: Element, changes: Changes) -> bool:
         path = becomes
     secure = secure or ".ms." in path or ".secboot." in path
     template = nvram.get("template") if nvram is not None else ""
-    if not template.startswith(_UEFI_FOLDER):
+    if template not in _UEFI_VARS:
         template = path.replace("CODE", "VARS").replace(".secboot", ".ms")
     if nvram is not None:
         changes.add(nvram, f"<nvram> becomes a copy of {template}", "its file is on the host")

@@ -63,6 +63,12 @@ class _Devices:
         self.devices.remove(device)
         self.changes.add(device, f"{title(device)} is left out", why)
 
+    def _leave_out(self, device: Element, *tags: str) -> None:
+        """Leave out parts of a device that are about its backend on the host."""
+        for part in [part for part in device.children if part.tag in tags]:
+            device.remove(part)
+            self.changes.add(part, f"<{part.tag}> of {title(device)} is left out", "it is about what the host has behind it")
+
     def adapt_emulator(self, device: Element) -> None:
         self.drop(device, "each lab machine has its own")
 
@@ -88,11 +94,12 @@ class _Devices:
         )
         driver = disk.child("driver")
         options = dict(driver.attributes) if driver is not None else {}
-        for option in ("cache", "error_policy", "rerror_policy", "copy_on_read", "metadata_cache"):
+        for option in ("cache", "error_policy", "rerror_policy", "copy_on_read", "metadata_cache", "discard_no_unref"):
             options.pop(option, None)
         if options.get("io") == "io_uring":
             options["io"] = "threads"
         options.update(name="qemu", type="raw", cache="none")
+        self._leave_out(disk, "iotune", "encryption", "auth")
         keep(
             disk,
             "target",
@@ -120,7 +127,7 @@ class _Devices:
 
     def adapt_interface(self, interface: Element) -> None:
         kind = interface.get("type")
-        if kind == "hostdev" or (kind == "network" and not interface.child("mac")):
+        if kind == "hostdev":
             return self.drop(interface, _HOST)
         for child in interface.all("driver"):
             child.children = []
@@ -137,6 +144,7 @@ class _Devices:
                     interface.remove(child)
         source = interface.child("source")
         was = f"{kind} {_origin(source)}".strip()
+        self._leave_out(interface, "bandwidth", "filterref", "virtualport", "vlan", "tune", "portForward", "backend", "script")
         keep(interface, "mac", "model", "driver", "link", "mtu", "rom", "boot", "address", "acpi")
         if kind == "user":
             return None
@@ -145,6 +153,9 @@ class _Devices:
             interface, f"{title(interface)} is connected to a tap device of its own", f"a lab machine has no {was}"
         )
         return None
+
+    def adapt_pstore(self, device: Element) -> None:
+        self.drop(device, "it is a file of the host")
 
     def adapt_serial(self, device: Element) -> None:
         self._adapt_character(device)
@@ -165,7 +176,7 @@ class _Devices:
             child.attributes.pop("state", None)
         keep(device, "target", "address")
         device.attributes.pop("tty", None)
-        if kind in ("spicevmc", "spiceport", "qemu-vdagent") and self._has_spice():
+        if kind in ("spicevmc", "qemu-vdagent") and self._has_spice():
             return
         if kind == "unix" and device.tag == "channel":
             # A path that libvirt makes up is of the domain's name.

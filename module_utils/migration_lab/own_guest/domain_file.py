@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from .element import Element, parse
 LARGEST = 1024 * 1024
 
 _ADVICE = "give what 'virsh dumpxml' prints, one domain a file"
+
+
+# Children of <domain> of which there may be several.
+_SEVERAL = ("seclabel", "sysinfo")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,10 @@ def read_domains(paths: Sequence[Path]) -> list[DomainFile]:
 
 
 def _read(path: Path) -> tuple[Element, tuple[str, ...]]:
+    if not str(path).isprintable():
+        raise LabError(f"{str(path)!a}: the name of the file has letters that cannot be printed; rename a copy of it")
+    if path.exists() and not path.is_file():
+        raise LabError(f"{path}: it is no regular file; name a file with a domain's XML")
     try:
         with path.open("rb") as stream:
             data = stream.read(LARGEST + 1)
@@ -80,4 +89,22 @@ def _read(path: Path) -> tuple[Element, tuple[str, ...]]:
     for field in ("memory", "devices"):
         if domain.child(field) is None:
             raise LabError(f"{where}: it has no <{field}>; {_ADVICE}")
-    return domain, tuple(data.decode(errors="replace").splitlines())
+    _check_structure(domain, str(path))
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    # As the parser counts lines; Python's splitlines knows more ends of lines.
+    return domain, tuple(data.decode(encoding, errors="replace").split("\n"))
+
+
+def _check_structure(domain: Element, path: str) -> None:
+    """Refuse what libvirt would read in another way than the lab does: parts that are there twice, and numbers that are none."""
+    seen: set[str] = set()
+    for child in domain.children:
+        if child.tag in seen and child.tag not in _SEVERAL:
+            raise LabError(f"{path}:{child.line}: there is a second <{child.tag}>, and a domain has one; {_ADVICE}")
+        seen.add(child.tag)
+    numbers = [("vcpu", child, child.text) for child in domain.all("vcpu")]
+    topology = domain.child("cpu", "topology")
+    numbers += [(name, topology, value) for name, value in topology.attributes.items()] if topology is not None else []
+    for name, element, value in numbers:
+        if not re.fullmatch("[0-9]{1,5}", value):
+            raise LabError(f"{path}:{element.line}: {name} is '{value[:40]}', which is no number of processors; {_ADVICE}")

@@ -111,6 +111,8 @@ def parse(data: bytes, where: str) -> Element:
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
     try:
         parser.Parse(data, True)
+    except (LookupError, ValueError) as error:
+        raise LabError(f"{where}: its encoding cannot be read ({error}); give it in UTF-8, as virsh prints it") from error
     except expat.ExpatError as error:
         problem = expat.errors.messages[error.code]
         raise LabError(

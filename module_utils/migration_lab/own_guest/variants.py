@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Optional
@@ -49,6 +50,10 @@ class Variant:
         }
 
 
+# virsh dumpxml --security-info prints them.
+_PASSWORD = re.compile(r"""(passwd)\s*=\s*(['"]).*?\2""")
+
+
 def variants(guest: OwnGuest, devices: bool = True) -> list[Variant]:
     """The variants that can tell what stops a guest.
 
@@ -67,7 +72,7 @@ def variants(guest: OwnGuest, devices: bool = True) -> list[Variant]:
         numbers[stem] = numbers.get(stem, 0) + 1
         name = stem if numbers[stem] == 1 else f"{stem}-{numbers[stem]}"
         disks = {disk: size for disk, size in guest.data["disks"].items() if f"disk('{disk}')" in domain.to_xml()}
-        source = guest.lines[lines[0] - 1].strip() if lines else ""
+        source = _PASSWORD.sub(r"\1=\2...\2", guest.lines[lines[0] - 1].strip()) if lines else ""
         named.append(
             Variant(name, breadth, lines, what, source, {**guest.data, "disks": disks, "xml": domain.to_xml()})
         )

@@ -60,6 +60,8 @@ def choose_guests(
         and ``does_not_cover``.
     :raises LabError: when there is no such guest, a release of the pair cannot run it, or its template cannot be used.
     """
+    if not names:
+        raise LabError(f"no guest is named; the guests are {', '.join(sorted(guests))}")
     if len(set(names)) < len(names):
         raise LabError(f"the guests {', '.join(names)} name one twice; name each once")
     if machine and len(names) > 1:
@@ -123,7 +125,7 @@ def _render(guest: Mapping[str, Any], libvirt: str, qemu: str) -> str:
     }
     try:
         return environment.from_string(guest["xml"]).render(values)
-    except TemplateError as error:
+    except (TemplateError, ArithmeticError, TypeError, ValueError) as error:
         raise LabError(f"guest '{guest['name']}': its template cannot be used ({error}); correct 'xml'") from error
 
 

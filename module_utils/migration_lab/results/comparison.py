@@ -25,8 +25,8 @@ _VARYING = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(?:-
 
 # Facts of run.json that two runs should share, with what they are called.
 _FACTS = {
-    "profile": "profile", "profile_id": "cases of the profile", "guest": "guest", "cases": "case patterns",
-    "ledger_id": "ledger of deviations", "revision": "revision of the lab",
+    "profile": "profile", "profile_id": "cases of the profile", "guest": "guest", "guests_id": "definition of the guests",
+    "cases": "case patterns", "ledger_id": "ledger of deviations", "revision": "revision of the lab",
 }
 
 # What machines report, with what it is called; the host's name says nothing.

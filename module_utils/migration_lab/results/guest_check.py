@@ -71,7 +71,7 @@ class Direction:
 
     @property
     def moves(self) -> bool:
-        return all(tried.moves for tried in self.tried)
+        return bool(self.tried) and all(tried.moves for tried in self.tried)
 
     @property
     def failed(self) -> list[Tried]:
@@ -95,7 +95,7 @@ class CheckedGuest:
 
     @property
     def moves(self) -> bool:
-        return all(direction.moves for direction in self.directions)
+        return bool(self.directions) and all(direction.moves for direction in self.directions)
 
 
 @dataclass(frozen=True)
@@ -169,12 +169,14 @@ def search(run: Run, guests: Sequence[OwnGuest]) -> Search:
         combinations.update(name for name, _ in failed)
         for name in dict(failed):
             ids = [tried.case for combination, tried in failed if combination == name]
-            cases.add(f"*/{PREFERRED if PREFERRED in ids else ids[0]}")
+            cases.add(PREFERRED if PREFERRED in ids else ids[0])
         words = [tried.words for _, tried in failed]
         processor = all(any(part in text for part in PROCESSOR_WORDS) for text in words)
         for variant in variants(guest, devices=not processor):
             found.append((guest.name, replace(variant, data={**variant.data, "needs": needs})))
-    return Search(tuple(found), tuple(sorted(cases)), tuple(sorted(combinations)))
+    # Only among several guests does a case's id begin with its guest.
+    patterns = tuple(f"*/{case}" if len(found) > 1 else case for case in sorted(cases))
+    return Search(tuple(found), patterns, tuple(sorted(combinations)))
 
 
 def _releases(run: Run) -> dict[str, str]:
@@ -222,7 +224,8 @@ def _direction(
 ) -> Direction:
     sides, pair = classes(combination.name), run.data["pair"]
     tried = tuple(_tried(run, combination, guest))
-    direction = Direction(combination.name, pair[sides["source"]], pair[sides["target"]], tried)
+    untried = "" if tried else "not tried: no case was chosen"
+    direction = Direction(combination.name, pair[sides["source"]], pair[sides["target"]], tried, remark=untried)
     if not direction.failed:
         return direction
     lines = [

@@ -162,7 +162,7 @@ def test_tpm_and_uefi_need_features_of_the_images() -> None:
     assert guest.data["needs"] == ["tpm", "uefi"]
     assert domain.find("devices/tpm/backend").attrib == {"type": "emulator", "version": "2.0"}  # type: ignore[union-attr]
     assert rendered(adapted(GUESTS / "tpm.xml", {"uefi"})).find("devices/tpm") is None
-    with pytest.raises(LabError, match=r"tpm\.xml:5: it boots with UEFI firmware, which a release of the pair has not"):
+    with pytest.raises(LabError, match=r"tpm\.xml:5: it boots with UEFI firmware, and a release of the pair has no 'uefi'"):
         adapted(GUESTS / "tpm.xml")
 
 
@@ -236,3 +236,39 @@ def test_a_machine_type_without_a_version_becomes_the_older_sides(tmp_path: Path
 def test_an_architecture_without_an_emulator_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"own\.xml:17: it is a guest for ppc64le; .* emulators for aarch64, x86_64$"):
         adapted(own(tmp_path, "arch='x86_64' machine='pc-q35-7.2'", "arch='ppc64le' machine='pseries-7.2'"))
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "<qemu:commandline xmlns:qemu='urn:q'><qemu:arg value='-S'/></qemu:commandline>",
+        "<commandline xmlns='http://libvirt.org/schemas/domain/qemu/1.0'><arg value='-S'/></commandline>",
+    ],
+)
+def test_what_is_of_another_namespace_goes_however_it_is_written(tmp_path: Path, foreign: str) -> None:
+    guest = adapted(own(tmp_path, "<devices>", f"{foreign}<devices>"))
+    assert "commandline" not in guest.data["xml"] and any("commandline> is left out" in text for text in said(guest))
+
+
+def test_files_of_the_host_are_in_no_part_that_stays(tmp_path: Path) -> None:
+    parts = (
+        "<sysinfo type='fwcfg'><entry name='opt/x' file='/etc/shadow'/></sysinfo><devices><pstore backend='acpi-erst'>"
+        "<path>/etc/victim</path></pstore>"
+    )
+    guest = adapted(own(tmp_path, "<devices>", parts))
+    assert "/etc/" not in guest.data["xml"]
+    assert {text.partition(": ")[2] for text in said(guest)} >= {"the entry opt/x of <sysinfo> is left out"}
+
+
+def test_the_uuid_of_sysinfo_is_the_domains(tmp_path: Path) -> None:
+    sysinfo = "<sysinfo type='smbios'><system><entry name='uuid'>5e0b9d0e</entry></system></sysinfo><devices>"
+    assert rendered(adapted(own(tmp_path, "<devices>", sysinfo))).findtext("sysinfo/system/entry") == "@uuid@"
+
+
+@pytest.mark.parametrize("path", ["/usr/share/OVMF/../../../etc/hosts", "/usr/share/OVMF/OVMF_CODE.secboot.fd"])
+def test_firmware_is_a_file_that_the_images_have(tmp_path: Path, path: str) -> None:
+    loader = f"<loader readonly='yes' type='pflash'>{path}</loader><nvram template='{path}'>/x</nvram><boot dev='hd'/>"
+    domain = rendered(adapted(own(tmp_path, "<boot dev='hd'/>", loader), features=["uefi"]))
+    assert domain.findtext("os/loader") == "/usr/share/OVMF/OVMF_CODE_4M.fd"
+    nvram = domain.find("os/nvram")
+    assert nvram is not None and nvram.get("template") == "/usr/share/OVMF/OVMF_VARS_4M.fd"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,33 @@ def test_a_file_that_is_not_there_and_an_empty_folder_are_refused(tmp_path: Path
         read_domains([tmp_path])
     with pytest.raises(LabError, match="no file is named"):
         read_domains([])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("<devices/>", "<devices/>\n<devices><emulator>/bin/x</emulator></devices>", "x.xml:6: there is a second <devices>"),
+        ("<devices/>", "<cpu><topology sockets='1' cores='two'/></cpu><devices/>", "x.xml:5: cores is 'two', which is no number"),
+        ("<devices/>", "<vcpu>-1</vcpu><devices/>", "x.xml:5: vcpu is '-1', which is no number of processors"),
+        ("<domain", "<?xml version='1.0' encoding='shift_jis'?><domain", "x.xml: its encoding cannot be read"),
+        ("<domain", "<?xml version='1.0' encoding='foo'?><domain", "x.xml: its encoding cannot be read"),
+    ],
+)
+def test_what_libvirt_would_read_in_another_way_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    (tmp_path / "x.xml").write_text(DOMAIN.replace(old, new))
+    with pytest.raises(LabError) as refused:
+        read_domains([tmp_path / "x.xml"])
+    assert said in str(refused.value)
+
+
+def test_a_file_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.xml")
+    with pytest.raises(LabError, match=r"x\.xml: it is no regular file"):
+        read_domains([tmp_path])
+
+
+def test_lines_are_counted_as_the_parser_counts_them(tmp_path: Path) -> None:
+    (tmp_path / "x.xml").write_bytes(DOMAIN.replace("<memory>", "<title>a\u2028b</title>\n<memory>").encode("utf-16"))
+    (file,) = read_domains([tmp_path])
+    memory = file.domain.child("memory")
+    assert memory is not None and file.lines[memory.line - 1] == "<memory>1024</memory>"

@@ -44,7 +44,8 @@ def test_each_part_is_left_out_once_and_names_its_lines() -> None:
     assert "<topology sockets='2' dies='1' cores='1' threads='1'/>" in topology.data["xml"]
     lines = (GUESTS / "two-cores.xml").read_text().splitlines()
     for variant in found:
-        assert variant.source == (lines[variant.lines[0] - 1].strip() if variant.lines else "")
+        line = lines[variant.lines[0] - 1].strip() if variant.lines else ""
+        assert variant.source == line.replace("'secret'", "'...'"), "a password is in no result"
     assert len({variant.name for variant in found}) == len(found)
 
 

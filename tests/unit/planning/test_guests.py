@@ -148,6 +148,11 @@ def test_several_guests_come_in_the_order_asked_for_and_none_twice() -> None:
         choose_guests(["x86_64", "x86_64"], GUESTS, pair, RELEASES, "")
 
 
+def test_no_guest_at_all_is_refused() -> None:
+    with pytest.raises(LabError, match=r"no guest is named; the guests are aarch64, "):
+        choose_guests([], GUESTS, choose_pair("debian", PAIRS, RELEASES), RELEASES, "")
+
+
 def test_catalogues_own_entries_are_not_changed() -> None:
     before = copy.deepcopy(CATALOGUE)
     choose("x86_64", machine="pc-q35-6.0")
@@ -210,6 +215,8 @@ def test_template_sees_the_older_versions_of_the_pair(condition: str, older: str
     ("xml", "said"),
     [
         ("{{ nothing }}", r"its template cannot be used \('nothing' is undefined\)"),
+        ("{{ 1 / 0 }}", r"its template cannot be used \(division by zero\)"),
+        ("{{ disk() }}", r"its template cannot be used \("),
         ("{% if %}", r"its template cannot be used \(Expected an expression"),
         ("{{ ''.__class__.__mro__ }}", "its template cannot be used"),
         ("<domain>", r"its template makes no well-formed XML \(no element found: line 1"),

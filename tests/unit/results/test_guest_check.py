@@ -42,6 +42,13 @@ def test_a_guest_without_a_result_does_not_move(tmp_path: Path) -> None:
     assert missing.case == PREFERRED and not check.guests[1].directions[0].failed
 
 
+def test_a_guest_of_which_no_case_was_chosen_was_not_tried(tmp_path: Path) -> None:
+    other = {**CHECKS[0], "name": "db"}
+    check = read_check(read_run(run_of(tmp_path / "run", ["app", "web"], {})), [*CHECKS, other])
+    assert [guest.moves for guest in check.guests] == [True, True, False] and not check.moves
+    assert {direction.remark for direction in check.guests[2].directions} == {"not tried: no case was chosen"}
+
+
 @pytest.mark.parametrize(
     ("stays", "culprits", "remark"),
     [

@@ -11,7 +11,7 @@ import ipaddress
 from typing import Any, Mapping, Sequence
 
 from ...guest.config import STORAGE
-from ...guest.kernel import build
+from ...guest.kernel import ARCHITECTURES, build
 from ...model.case import ROLES
 from ...model.combination import classes
 from ...releases.recipe import FILES
@@ -81,7 +81,7 @@ def trials(
     architectures: Sequence[Mapping[str, str]], releases: Mapping[str, Mapping[str, Any]], abilities: Mapping[str, Any],
     state: str, files: str,
 ) -> list[dict[str, Any]]:
-    """What the module ``guest_acceleration`` tries: each architecture with the QEMU of each release.
+    """What the module ``guest_acceleration`` tries: each architecture with the QEMU of each release, where the lab has a kernel.
 
     :param architectures: the plan's, with ``arch`` and ``machine``; the rest as for ``emulator``.
     """
@@ -89,7 +89,7 @@ def trials(
         {**guest, "kernel": kernel(guest["arch"]), "emulators": [
             emulator(release, guest["arch"], abilities, state, files) for release in releases.values()
         ]}
-        for guest in architectures
+        for guest in architectures if guest["arch"] in ARCHITECTURES
     ]
 
 

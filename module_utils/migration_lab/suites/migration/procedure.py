@@ -10,6 +10,7 @@ from ...cell.client import ClientAgent
 from ...guest.domain_xml import domain_xml
 from ...judging.observation import Outcome
 from ...model.case import Method, State
+from ...model.errors import LabError
 from ..attempt import Attempt
 from ..procedure import Procedure, seconds_left
 
@@ -83,6 +84,8 @@ class Migration(Procedure):
         case, name, witness = attempt.case, self.name(attempt), self.witness(attempt)
         if witness is not None:
             attempt.counter = witness.counter(self.guest(attempt), "source", name)
+            if attempt.counter is None:
+                raise LabError(f"guest {name} on the source cannot be seen before its migration, though it was seen to count")
         bits = case.migrate_bits
         if case.method is Method.NORMAL:
             function, uri = "virDomainMigrate", self.bench.cell.uri("client-target")
