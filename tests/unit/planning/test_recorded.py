@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from default_catalogue import PAIRS, RELEASES, SCENARIOS
+from default_catalogue import GUESTS, PAIRS, RELEASES, SCENARIOS
 from migration_lab.model.combination import COMBINATIONS
 from migration_lab.model.errors import LabError
 from migration_lab.planning.recorded import HEADER, read_record, record, recorded
+from migration_lab.releases.recipe import release_id, with_features
 
 ENTRY: dict[str, Any] = {
     "id": "old-0123456789ab", "libvirt": "0.9.1", "run": "20261124T100000Z", "date": "2026-11-24", "pair": "v3-protocol",
@@ -33,7 +34,8 @@ def test_record_of_the_lab_is_of_its_own_catalogue() -> None:
     assert {"debian-12", "debian-13"} <= set(lines)
     for name, entry in lines.items():
         assert entry["libvirt"] == RELEASES[name]["libvirt"]
-        assert entry["id"].startswith(f"{name}-")
+        needs = {need for guest in entry["guest"].split(",") for need in (GUESTS[guest]["arch"], *GUESTS[guest].get("needs", []))}
+        assert entry["id"] == release_id(name, with_features(RELEASES[name], needs))
         assert name in (PAIRS[entry["pair"]]["old"], PAIRS[entry["pair"]]["new"])
         assert set(entry["combinations"]) <= set(COMBINATIONS)
 
