@@ -10,8 +10,9 @@ short_description: Choose the guests of a device survey
 description:
   - Makes a guest for each device model of C(scenarios/survey.yml), and for those that the daemons list in addition, on each
     machine family.
-  - Is called three times. Without O(capabilities) it returns one guest without a device, to prepare the machines for; with
-    O(capabilities) the guests of all devices; with O(support) those of the devices that a side knows.
+  - Is called four times. Without O(releases), to choose the combinations; with O(releases), for guests without a device, to
+    prepare the machines for; with O(capabilities), for the guests of all devices; with O(support), for those of the devices that
+    a side knows.
   - Runs on the controller and changes nothing.
 options:
   scenarios: {description: Folder with C(survey.yml) and its schema., type: path, required: true}
@@ -60,11 +61,6 @@ own_guests:
   description: The guests, as C(own_guests) takes them.
   returned: success
   type: dict
-machines:
-  description: Patterns of the machine types of the families.
-  returned: success
-  type: list
-  elements: str
 devices:
   description: With O(support), what C(devices.json) has of each device.
   returned: success

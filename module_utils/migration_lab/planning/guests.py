@@ -148,7 +148,7 @@ def _check_xml(guest: Mapping[str, Any]) -> None:
         raise LabError(f"guest '{name}': its template is no domain of the lab's: {problem}; correct 'xml'")
     arch = domain.find("os/type")
     if arch is None or arch.get("arch") != guest["arch"]:
-        raise LabError(f"guest '{name}': its template's <os><type> has not the arch '{guest['arch']}'; correct 'xml' or 'arch'")
+        raise LabError(f"guest '{name}': its template's <os><type> lacks arch '{guest['arch']}'; correct 'xml' or 'arch'")
     memory = domain.find("memory")
     unit = _UNITS.get("KiB" if memory is None else memory.get("unit", "KiB"), 0)
     if memory is None or not (memory.text or "").strip().isdigit() or int(memory.text or "") * unit != guest["memory"] * 1024:

@@ -54,8 +54,16 @@ def survey_page(survey: Survey, templates: Path) -> str:
     run = survey.run
     return render(
         templates, TEMPLATE, run=run, survey=survey, rows=_rows(survey.devices), families=_families(survey), codes=CODES,
-        columns=_columns(survey), headings=headings(survey), versions=machine_versions(run), fates=list(Fate),
+        columns=_columns(survey), headings=headings(survey), extent=extent(survey),
+        versions=machine_versions(run), fates=list(Fate),
     )
+
+
+def extent(survey: Survey) -> str:
+    """How many devices there are, and how many of them were not tried."""
+    idle = sum({result.fate for result in device.results.values()} == {Fate.NOT_TRIED} for device in survey.devices)
+    counted = f"{count(len(survey.devices), 'device')}, counted once per machine family ({', '.join(_families(survey))})"
+    return counted + (f", {idle} of them not tried" if idle else "")
 
 
 def headings(survey: Survey) -> list[str]:
@@ -74,7 +82,7 @@ def headings(survey: Survey) -> list[str]:
 def survey_text(survey: Survey) -> str:
     """The survey for a terminal: what does not move everywhere with libvirt's words, then what does."""
     run = survey.run
-    heading = f"survey {run.data['run']}: pair {run.data['pair']['name']}, {count(len(survey.devices), 'guest')} with one device"
+    heading = f"survey {run.data['run']}: pair {run.data['pair']['name']}, {extent(survey)}"
     lines = [heading, *headings(survey), ""]
     rows = _rows(survey.devices)
     telling = {title: row for title, row in rows.items() if _fates(row) & set(_TELLING)}

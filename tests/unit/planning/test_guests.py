@@ -222,7 +222,7 @@ def test_template_sees_the_older_versions_of_the_pair(condition: str, older: str
         ("<domain>", r"its template makes no well-formed XML \(no element found: line 1"),
         ("<network/>", "its template is no domain of the lab's: type and name and uuid must be given as '{{ type }}'"),
         (MINE["xml"].replace("{{ uuid }}", "1"), "is no domain of the lab's: uuid must be given as '{{ uuid }}'"),
-        (MINE["xml"].replace("{{ arch }}", "i686"), "its template's <os><type> has not the arch 'x86_64'"),
+        (MINE["xml"].replace("{{ arch }}", "i686"), "its template's <os><type> lacks arch 'x86_64'"),
         (MINE["xml"].replace("{{ memory_kib }}", "64"), "its template's <memory> is not the 64 MiB of 'memory'"),
         (MINE["xml"].replace("'vda'", "'vdb'"), "its template asks for disk 'vdb'; give its size in 'disks'"),
     ],

@@ -33,7 +33,7 @@ def survey(tmp_path: Path) -> Survey:
 
 def test_the_terminal_has_what_does_not_move_first_and_the_rest_in_short(survey: Survey) -> None:
     lines = survey_text(survey).splitlines()
-    assert lines[0] == "survey run: pair debian, 6 guests with one device"
+    assert lines[0] == "survey run: pair debian, 6 devices, counted once per machine family (q35), 1 of them not tried"
     assert lines[2] == (
         "nno (new -> old): libvirt 11.3.0, QEMU 10.0.6 -> libvirt 9.0.0, QEMU 7.2.22: 1 move, 1 refused, 1 not on old, "
         "1 not on new, 1 on neither, 1 not tried"
