@@ -61,6 +61,7 @@ class Storage:
     """The storage of a cell's guests. Use ``with``."""
 
     def __init__(self, cell: Cell) -> None:
+        self._source = cell.source
         self._agents = {"source": StorageAgentProxy(cell.source), "target": StorageAgentProxy(cell.target)}
 
     def __enter__(self) -> Storage:
@@ -81,6 +82,23 @@ class Storage:
         if guest.disks:
             disks = {f"{name}-{disk}": size for disk, size in guest.disks.items()}
             self._agents["source"].call("make_disks", folder=STORAGE, disks=disks)
+
+    def check(self, guest: GuestConfig, name: str) -> None:
+        """Require that the agent that made the disks of a domain has had them since.
+
+        When an agent dies, the kernel detaches its devices and may give them to somebody else. So a case whose agent has died
+        is worth nothing, even where its guest had its disks open before.
+
+        :param name: of the domain.
+        :raises LabError: when it has not, or cannot be asked.
+        """
+        if guest.disks:
+            disks = [f"{name}-{disk}" for disk in guest.disks]
+            if not self._agents["source"].call("has_disks", folder=STORAGE, disks=disks):
+                raise LabError(
+                    f"machine {self._source.name}: the storage agent that made the guest's disks died during the case; run the "
+                    "case again"
+                )
 
     def remove(self, guest: GuestConfig, name: str, uuid: str) -> None:
         """Remove the disks of a domain, and on both machines its UEFI variables and its TPM, which libvirt may leave.

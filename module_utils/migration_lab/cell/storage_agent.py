@@ -8,7 +8,8 @@ A disk is a block device: libvirt refuses to migrate a file that is not on a net
 storage is unsafe", qemuMigrationSrcIsSafe), and takes a block device for shared whatever is behind it.  It is a loop device
 over a sparse file.  File and device node are in the folder that source and target share, so both have the same disk.  The
 kernel detaches the loop device when nobody has it open any more (LO_FLAGS_AUTOCLEAR): until then the agent has, and after a
-kill of everything only the files stay.
+kill of everything only the files stay.  The kernel gives a detached device to whoever asks next, so an agent that ends removes
+its nodes first: a guest that is started later finds none, and not the device of somebody else.
 
 Sources: include/uapi/linux/loop.h and drivers/block/loop.c of Linux (numbers, struct loop_info64).
 """
@@ -25,6 +26,7 @@ import sys
 import time
 
 LOOP_SET_FD = 0x4C00
+LOOP_CLR_FD = 0x4C01
 LOOP_SET_STATUS64 = 0x4C04
 LOOP_CTL_GET_FREE = 0x4C82
 LO_FLAGS_AUTOCLEAR = 4
@@ -61,6 +63,10 @@ class StorageAgent(object):
         for name in disks:
             self._remove_disk(os.path.join(folder, name))
 
+    def has_disks(self, folder, disks):
+        """Whether this agent keeps the devices of all disks of these names, as it has since it made them."""
+        return all([os.path.join(folder, name) in self._open for name in disks])
+
     def clear_disks(self, folder, prefix):
         """Remove all disks whose names begin so, and return how many files that were."""
         if not os.path.isdir(folder):
@@ -78,6 +84,12 @@ class StorageAgent(object):
                 if found.startswith(name + "_VARS."):
                     os.unlink(os.path.join(folder, found))
         shutil.rmtree(os.path.join(self._root, TPM, uuid), ignore_errors=True)
+
+    def remove_nodes(self):
+        """Remove the nodes of all disks, so that nobody opens what the kernel gives their devices to next."""
+        for path in self._open:
+            if os.path.lexists(path):
+                os.unlink(path)
 
     def _remove_disk(self, path):
         if path in self._open:
@@ -98,18 +110,36 @@ def attach(path, backing):
             number = fcntl.ioctl(control, LOOP_CTL_GET_FREE)
         finally:
             os.close(control)
-        os.mknod(path, stat.S_IFBLK | int("600", 8), os.makedev(LOOP_MAJOR, number))
-        device = os.open(path, os.O_RDWR)
+        # The time limit must not end the agent while a device is attached that would stay so.
+        left = signal.alarm(0)
         try:
-            fcntl.ioctl(device, LOOP_SET_FD, backing)
-            fcntl.ioctl(device, LOOP_SET_STATUS64, loop_info(LO_FLAGS_AUTOCLEAR))
-            return device
+            try:
+                return _attach(path, number, backing)
+            finally:
+                signal.alarm(left)
         except (IOError, OSError) as error:
-            os.close(device)
-            os.unlink(path)
             if error.errno != errno.EBUSY:
                 raise
     raise OSError(errno.EBUSY, "others took every free loop device")
+
+
+def _attach(path, number, backing):
+    """Make a node for a loop device and put a file behind it; nothing stays of what fails."""
+    device, attached = -1, False
+    os.mknod(path, stat.S_IFBLK | int("600", 8), os.makedev(LOOP_MAJOR, number))
+    try:
+        device = os.open(path, os.O_RDWR)
+        fcntl.ioctl(device, LOOP_SET_FD, backing)
+        attached = True
+        fcntl.ioctl(device, LOOP_SET_STATUS64, loop_info(LO_FLAGS_AUTOCLEAR))
+        return device
+    except (IOError, OSError):
+        os.unlink(path)
+        if attached:
+            fcntl.ioctl(device, LOOP_CLR_FD)
+        if device >= 0:
+            os.close(device)
+        raise
 
 
 def loop_info(flags):
@@ -136,13 +166,22 @@ def answer(agent, request):
 def serve():
     """Answer requests until standard input ends."""
     agent = StorageAgent()
-    while True:
-        line = sys.stdin.readline()
-        if not line:
-            return
-        sys.stdout.write(json.dumps(answer(agent, json.loads(line))) + "\n")
-        sys.stdout.flush()
+    try:
+        while True:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            sys.stdout.write(json.dumps(answer(agent, json.loads(line))) + "\n")
+            sys.stdout.flush()
+    finally:
+        agent.remove_nodes()
+
+
+def leave(number, frame):
+    """End when a call has outlasted its limit, in order: the nodes are removed."""
+    sys.exit("a call outlasted its limit")
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGALRM, leave)
     serve()

@@ -93,13 +93,17 @@ class Procedure(ABC):
         """
         attempt = Attempt(case, number)
         seen = attempt.seen
+        made, lost_disks = False, ""
         called = client.call_seconds
         try:
             self.bench.storage.make(self.guest(attempt), self.name(attempt))
+            made = True
             self.act(attempt, client, attempt.started + self.bench.time_limit)
         except FAILURES as error:
             seen.lab_error = str(error)
             attempt.timed_out |= isinstance(error, CallTimeout)
+        if made:
+            lost_disks = self._lost_disks(attempt)
         if self.bench.relays is not None:
             attempt.steps = self.bench.relays.take(self.name(attempt))
             seen.protocol = protocol_of(attempt.steps)
@@ -113,6 +117,10 @@ class Procedure(ABC):
         # A daemon whose peer died may be stuck with the guest's job (seen with 0.9.1): it is restarted as well.
         if revive and (seen.lab_error or seen.leftovers) and (self.survive(attempt, client, revive, both=died) or died):
             self._clean(attempt, client, CLEAN_LIMIT)
+        if lost_disks:
+            # The guest may have had the disks of somebody else: nothing that was seen of it counts, nor whether a daemon died.
+            words = "; ".join([lost_disks, *seen.daemon_deaths])
+            attempt.seen = type(seen)(leftovers=seen.leftovers, lab_error=words)
         attempt.seconds = time.monotonic() - attempt.started
         attempt.call_seconds = client.call_seconds - called
         return attempt
@@ -141,6 +149,14 @@ class Procedure(ABC):
             seen.lab_error = ""
             client.drop()
         return died
+
+    def _lost_disks(self, attempt: Attempt) -> str:
+        """Why the guest's disks may not have been its own; empty where they were."""
+        try:
+            self.bench.storage.check(self.guest(attempt), self.name(attempt))
+        except LabError as error:
+            return str(error)
+        return ""
 
     def _look_again(self, attempt: Attempt, client: ClientAgent) -> None:
         """After a hung or crashed migrate call: ask both daemons through a new agent, as far as they answer."""

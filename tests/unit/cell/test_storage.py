@@ -24,6 +24,7 @@ class Agents:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
         self.started: list[str] = []
+        self.running: list[Agents.Process] = []
         self.closed = 0
         self.refusal: str = ""
 
@@ -33,15 +34,20 @@ class Agents:
         return Agents.Process(self, prefix[0])
 
     class Process:
-        alive = True
-
         def __init__(self, agents: Agents, machine: str) -> None:
             self.agents, self.machine = agents, machine
+            self.alive = True
+            self.disks: set[str] = set()
+            agents.running.append(self)
 
         def call(self, call: str, timeout: float, **fields: Any) -> int:
             if self.agents.refusal:
                 raise CallError({"code": None, "domain": None, "message": self.agents.refusal}, 0.0)
             self.agents.calls.append((self.machine, call, fields))
+            if call == "has_disks":
+                return self.disks >= set(fields["disks"])
+            if call == "make_disks":
+                self.disks |= set(fields["disks"])
             return 3
 
         def close(self) -> None:
@@ -58,6 +64,7 @@ def agents(monkeypatch: pytest.MonkeyPatch) -> Agents:
 def test_guest_without_storage_needs_no_agent(agents: Agents) -> None:
     with Storage(CELL) as storage:
         storage.make(fake_guest(), "mlab-noo-001")
+        storage.check(fake_guest(), "mlab-noo-001")
         storage.remove(fake_guest(), "mlab-noo-001", "1-2-3")
     assert agents.started == []
 
@@ -83,6 +90,19 @@ def test_variables_and_tpm_are_removed_on_both_machines(agents: Agents, xml: str
         storage.remove(fake_guest(xml=xml), "mlab-noo-001", "1-2-3")
     fields = {"name": "mlab-noo-001", "uuid": "1-2-3"}
     assert agents.calls == [("source", "remove_state", fields), ("target", "remove_state", fields)]
+
+
+def test_disks_of_an_agent_that_died_are_refused_and_those_of_the_next_are_not(agents: Agents) -> None:
+    guest = fake_guest(disks={"vda": 8})
+    with Storage(CELL) as storage:
+        storage.make(guest, "one")
+        storage.check(guest, "one")
+        agents.running[-1].alive = False
+        storage.make(guest, "two")
+        storage.check(guest, "two")
+        with pytest.raises(LabError, match="machine source: the storage agent that made the guest's disks died during the case"):
+            storage.check(guest, "one")
+    assert agents.started == ["source", "source"]
 
 
 def test_refusal_says_what_disks_need(agents: Agents) -> None:

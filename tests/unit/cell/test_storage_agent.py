@@ -7,8 +7,10 @@ import errno
 import io
 import json
 import os
+import signal
 import stat
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -90,9 +92,15 @@ class Kernel:
         self.taken, self.error = taken, error
         self.calls: list[tuple[int, Any]] = []
         self.nodes: list[int] = []
+        self.refused = 0
+        self.alarms: list[float] = []
 
     def ioctl(self, descriptor: int, request: int, argument: Any = 0) -> int:
         self.calls.append((request, argument))
+        if request == self.refused:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        if request == storage_agent.LOOP_SET_FD:
+            self.alarms.append(signal.getitimer(signal.ITIMER_REAL)[0])
         if request == storage_agent.LOOP_SET_FD and len(self.nodes) <= self.taken:
             raise OSError(self.error, os.strerror(self.error))
         return 7 + len(self.nodes)
@@ -125,6 +133,80 @@ def test_device_that_cannot_be_used_leaves_nothing(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="not permitted"):
         attach(str(path), 99)
     assert not path.exists()
+
+
+def test_device_that_would_stay_is_detached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, before = Kernel(taken=0), open_files()
+    kernel.refused = storage_agent.LOOP_SET_STATUS64
+    path = using(kernel, tmp_path, monkeypatch)
+    with pytest.raises(OSError, match="Invalid argument"):
+        attach(str(path), 99)
+    assert kernel.calls[-1][0] == storage_agent.LOOP_CLR_FD and not path.exists() and open_files() == before
+
+
+def test_device_of_others_is_not_detached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(taken=1)
+    os.close(attach(str(using(kernel, tmp_path, monkeypatch)), 99))
+    assert storage_agent.LOOP_CLR_FD not in [request for request, _ in kernel.calls]
+
+
+def test_node_that_cannot_be_opened_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = using(Kernel(taken=0), tmp_path, monkeypatch)
+    monkeypatch.setattr("os.mknod", lambda path, mode, device: Path(path).symlink_to("none"))
+    with pytest.raises(OSError, match="No such file"):
+        attach(str(path), 99)
+    assert not path.is_symlink()
+
+
+def test_time_limit_does_not_end_the_agent_while_it_attaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(taken=0)
+    path = using(kernel, tmp_path, monkeypatch)
+    signal.alarm(30)
+    try:
+        os.close(attach(str(path), 99))
+        assert kernel.alarms == [0.0] and signal.getitimer(signal.ITIMER_REAL)[0] > 25
+    finally:
+        signal.alarm(0)
+
+
+def test_agent_has_only_disks_of_its_own(tmp_path: Path, attached: list[tuple[str, int]]) -> None:
+    agent = StorageAgent()
+    agent.make_disks(str(tmp_path), {"a": 1, "b": 1})
+    assert agent.has_disks(str(tmp_path), ["a", "b"])
+    assert not StorageAgent().has_disks(str(tmp_path), ["a", "b"]), "an agent that is started later"
+    agent.remove_disks(str(tmp_path), ["a"])
+    assert not agent.has_disks(str(tmp_path), ["a", "b"])
+
+
+# Stands for the loop devices, and for a call that outlasts its limit.
+PROGRAM = """
+def attach(path, backing):
+    return os.open(path, os.O_RDWR | os.O_CREAT)
+def hang(self):
+    time.sleep(60)
+StorageAgent.hang = hang
+"""
+
+
+@pytest.mark.parametrize("end", ["end of input", "time limit"])
+def test_agent_that_ends_leaves_no_node_to_open(tmp_path: Path, end: str) -> None:
+    source = Path(storage_agent.__file__).read_text().replace("\ndef loop_info", f"{PROGRAM}\ndef loop_info")
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        assert process.stdin and process.stdout
+        request = {"call": "make_disks", "limit": 20, "folder": str(tmp_path), "disks": {"a": 1}}
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["ok"] is True and (tmp_path / "a").exists()
+        if end == "time limit":
+            process.stdin.write(json.dumps({"call": "hang", "limit": 1}) + "\n")
+            process.stdin.flush()
+        else:
+            process.stdin.close()
+        process.wait(20)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.img"]
 
 
 def test_flags_are_where_the_kernel_reads_them() -> None:

@@ -68,6 +68,24 @@ def names(connection: ClientAgent) -> list[str]:
     return [name for side in ("source", "target") for name in connection.agent().call("domains", 5, connection=side)["names"]]
 
 
+class DeadStorage(Storage):
+    """Its agent dies during the case."""
+
+    def make(self, guest: GuestConfig, name: str) -> None: ...
+
+    def check(self, guest: GuestConfig, name: str) -> None:
+        raise LabError("the storage agent died")
+
+
+@pytest.mark.parametrize("kernel", [KERNEL, "/lab/eof"])
+def test_nothing_counts_of_a_guest_whose_disks_were_lost(cell: Cell, connection: ClientAgent, kernel: str) -> None:
+    carry_out = runner(cell, kernel)
+    carry_out.bench = replace(carry_out.bench, storage=DeadStorage(cell))
+    attempt = carry_out.run(NORMAL, connection, lambda unsure, both: Deaths({"source": "source: libvirtd died"}, {}))
+    assert verdict(attempt)[0] is Verdict.ERROR and verdict(attempt)[1].startswith("the storage agent died")
+    assert names(connection) == []
+
+
 def test_every_case_is_carried_out_as_it_says(cell: Cell, connection: ClientAgent) -> None:
     carry_out = runner(cell)
     for case in CASES:
