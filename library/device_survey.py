@@ -22,9 +22,12 @@ options:
     description: Combinations with commas between them; V(all) for one in each direction.
     type: str
     required: true
+  relay: {description: Whether the run has the relay. A survey is refused without., type: bool, default: true}
+  guest_checks: {description: Whether the run checks the guests. A survey is refused without., type: bool, default: true}
   releases:
     description:
-      - Releases of the pair, as C(migration_plan) returns them. A device that needs a feature which one lacks is not tried.
+      - Releases of the pair, as C(migration_plan) returns them. A device that needs a feature which one lacks is not tried,
+        nor is a machine family that the older QEMU lacks.
     type: list
     elements: dict
     default: []
@@ -88,6 +91,8 @@ def main() -> None:
             "devices": {"type": "str", "default": ""},
             "machine_families": {"type": "str", "default": ""},
             "combinations": {"type": "str", "required": True},
+            "relay": {"type": "bool", "default": True},
+            "guest_checks": {"type": "bool", "default": True},
             "releases": {"type": "list", "elements": "dict", "default": []},
             "capabilities": {"type": "dict"},
             "support": {"type": "dict"},

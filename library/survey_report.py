@@ -34,6 +34,10 @@ complete:
   description: Whether every device that was tried has a result, whatever it is.
   returned: success
   type: bool
+advice:
+  description: Which devices have no result, and how to obtain one; empty when the survey is complete.
+  returned: success
+  type: str
 files:
   description: The files.
   returned: success
@@ -49,7 +53,7 @@ from ansible.module_utils.migration_lab.results.run import read_run
 from ansible.module_utils.migration_lab.results.survey import read_survey
 
 try:
-    from ansible.module_utils.migration_lab.report.survey import survey_text, write_survey
+    from ansible.module_utils.migration_lab.report.survey import survey_advice, survey_text, write_survey
 except ModuleNotFoundError as error:
     MISSING = error.name
 else:
@@ -67,7 +71,10 @@ def main() -> None:
         files = write_survey(survey, Path(module.params["templates"]))
     except LabError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=True, text=survey_text(survey), complete=survey.complete, files=[str(path) for path in files])
+    module.exit_json(
+        changed=True, text=survey_text(survey), complete=survey.complete, advice=survey_advice(survey),
+        files=[str(path) for path in files],
+    )
 
 
 if __name__ == "__main__":

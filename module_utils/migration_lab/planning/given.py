@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, Iterable, Mapping
 
 from .catalogue import OWN
@@ -12,8 +13,8 @@ from .catalogue import OWN
 # Settings that a case depends on, besides those that stand for values in the catalogue. The command that runs a case again names
 # pair, profile, guests, combination and cases itself.
 SETTINGS = (
-    "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "lab_state", "relay", "results_root", "tap",
-    "time_limit", "workers", *OWN,
+    "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "guest_xml", "lab_state", "methods", "relay",
+    "results_root", "tap", "time_limit", "workers", *OWN,
 )
 
 # A URL with a user's name, and perhaps a password.
@@ -32,4 +33,7 @@ def kept(
     chosen = {
         name: value for name, value in settings.items() if name in allowed and not _CREDENTIALS.search(json.dumps(value))
     }
+    if "guest_xml" in chosen:
+        paths = [path.strip() for path in chosen["guest_xml"].split(",")]
+        chosen["guest_xml"] = ",".join(str(Path(path).expanduser().resolve()) for path in paths if path)
     return {"inventories": inventories, "vars_files": vars_files, "settings": chosen}

@@ -11,11 +11,15 @@ from typing import Any, Mapping, Optional, Sequence
 
 from ..model.combination import COMBINATIONS, check_combinations, classes
 from ..model.errors import LabError
+from ..model.version import parse_version
 from .schema import read_yaml, validate
 
 # By family the machine type, as scenarios/guests/ write it.
 FAMILIES = {"i440fx": "pc-i440fx-{qemu}", "q35": "pc-q35-{qemu}"}
 ARCH = "x86_64"
+
+# The first QEMU that has a machine type pc-q35 with a version.
+_Q35_NAMED = "1.4"
 PROFILE = "survey"
 
 # The guest that the machines are prepared for before the devices are known.
@@ -200,6 +204,13 @@ def plan_survey(given: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises LabError: when a combination, family or pattern is wrong, or no device is left to try.
     """
+    if not given["relay"]:
+        raise LabError("the survey needs the relay, which sees whether a transfer began, and relay is false; leave relay out")
+    if not given["guest_checks"]:
+        raise LabError(
+            "the survey needs the guest checks, which see whether a guest arrived whole, and guest_checks is false; leave "
+            "guest_checks out"
+        )
     families = survey_families(_listed(given["machine_families"]))
     combinations = survey_combinations([] if given["combinations"] == "all" else _listed(given["combinations"]))
     capabilities, support = given["capabilities"], given["support"]
@@ -214,7 +225,11 @@ def plan_survey(given: Mapping[str, Any]) -> dict[str, Any]:
     devices = [_within(device, given["releases"]) for device in devices]
     result: dict[str, Any] = {"combinations": ",".join(combinations), "devices": []}
     if capabilities is None:
-        base = {f"{BASE}-{family}": _base(family, survey_needs(devices)) for family in families}
+        without = {family: _lacking(family, given["releases"]) for family in families}
+        if all(without.values()):
+            reasons = "; ".join(without.values())
+            raise LabError(f"the survey has no machine family left: {reasons}; choose machine_families=i440fx")
+        base = {f"{BASE}-{family}": _base(family, survey_needs(devices)) for family in families if not without[family]}
         return {**result, "guests": ",".join(base), "own_guests": base}
     guests = survey_guests(devices)
     if not guests:
@@ -245,13 +260,24 @@ def _base(family: str, needs: Sequence[str]) -> dict[str, Any]:
 
 
 def _within(device: Device, releases: Sequence[Mapping[str, Any]]) -> Device:
-    """The device; not tried where a release lacks a feature that it needs."""
+    """The device; not tried where a release lacks its machine family or a feature that it needs."""
+    lacking = _lacking(device.family, releases)
+    if lacking and device.guest:
+        return Device(device.kind, device.model, device.family, not_tried=lacking)
     for need in (device.guest or {}).get("needs", ()):
         for release in releases:
             if need not in release.get("features", {}):
                 why = f"it needs {need}, for which release '{release['name']}' has no packages in 'features'"
                 return Device(device.kind, device.model, device.family, not_tried=why)
     return device
+
+
+def _lacking(family: str, releases: Sequence[Mapping[str, Any]]) -> str:
+    """Why a pair's machines have no machine type of a family; empty where they have."""
+    for release in releases:
+        if family == "q35" and parse_version(release["qemu"]) < parse_version(_Q35_NAMED):
+            return f"release '{release['name']}' has QEMU {release['qemu']}, and pc-q35 machine types begin with {_Q35_NAMED}"
+    return ""
 
 
 def _listed(text: str) -> list[str]:

@@ -99,6 +99,27 @@ def survey_text(survey: Survey) -> str:
     return "\n".join([*lines, f"All of it: {run.folder / SURVEY_PAGE} and {SURVEY_FILE}"])
 
 
+def survey_advice(survey: Survey) -> str:
+    """Which devices have no result and how to obtain one, in a sentence without its stop; empty when the survey is complete."""
+    failed: dict[str, str] = {}
+    missing = set()
+    for device in survey.devices:
+        for combination, result in device.results.items():
+            if result.lab_failed:
+                failed.setdefault(device.name, f"{device.name} ({combination}: {result.words})")
+            elif result.fate is Fate.NOT_OBTAINED:
+                missing.add(device.name)
+    parts = []
+    if missing:
+        parts.append(f"{count(len(missing), 'device')} did not run; resume with -e resume=true -e run={survey.run.data['run']}")
+    if failed:
+        parts.append(
+            f"the lab failed with {', '.join(failed.values())}, which a resumed run does not try again; put that right and "
+            f"start a new survey with -e devices={','.join(failed)}"
+        )
+    return "; ".join(parts)
+
+
 Row = Mapping[str, SurveyedDevice]  # a device model's devices by machine family
 
 

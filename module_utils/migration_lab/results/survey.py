@@ -38,10 +38,14 @@ _NOT_ON = {"old": Fate.NOT_ON_OLD, "new": Fate.NOT_ON_NEW}
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a device in a combination, and why: ``words`` are libvirt's, empty when it moves."""
+    """What became of a device in a combination, and why: ``words`` are libvirt's, empty when it moves.
+
+    ``lab_failed`` is of a case that ran and tells nothing, because the lab failed. It is final: the run does not try it again.
+    """
 
     fate: Fate
     words: str = ""
+    lab_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def judge_case(case: CaseResult) -> Result:
     if case.verdict is Verdict.PASS or (case.verdict is Verdict.FIXED and not case.failed):
         return Result(Fate.MOVES)
     if case.verdict is Verdict.ERROR:
-        return Result(Fate.NOT_OBTAINED, one_line(case.reason))
+        return Result(Fate.NOT_OBTAINED, one_line(case.reason), lab_failed=True)
     if case.migration is None:
         return Result(Fate.REFUSED, f"the source does not start it: {_first_failure(case)}")
     if not case.migration["error"]:

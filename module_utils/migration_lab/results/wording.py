@@ -12,8 +12,11 @@ from typing import Any, Iterator, Mapping, Optional, Sequence
 from ..model.case import ROLES
 from ..model.combination import COMBINATIONS, classes
 
-# The profile of playbooks/survey.yml.
+# The profiles of playbooks/survey.yml and playbooks/guest_check.yml, whose guests are in no file of the lab.
 SURVEY = "survey"
+GUEST_CHECK = "guest-check"
+# The run of a check that leaves parts of the guests out (playbooks/guest_check.yml).
+SEARCH = "search"
 
 
 def one_line(text: Any) -> str:
@@ -83,18 +86,25 @@ def again_text(run: Mapping[str, Any], combination: str, case: str) -> str:
     :param run: the data of run.json.
     """
     given = run.get("given", {})
-    survey = run["profile"] == SURVEY  # whose guests are in no file
-    settings = {
-        **given.get("settings", {}), "pair": run["pair"]["name"],
-        **({} if survey else {"profile": run["profile"], "guest": run["guest"]}), "combination": combination,
-    }
-    device = case.partition("/")[0] if "," in run["guest"] else run["guest"]
+    settings = {**given.get("settings", {}), "pair": run["pair"]["name"]}
+    guest, _, rest = case.partition("/") if "," in run["guest"] else (run["guest"], "", case)
+    playbook, chosen = "run", f"'cases={case}'"
+    if run["profile"] == SURVEY:
+        playbook, chosen = "survey", f"devices={guest}"
+        settings["combination"] = combination
+    elif run["profile"] == GUEST_CHECK:
+        playbook = "guest_check"
+        settings["combinations"] = combination
+        if run.get("run") == SEARCH:  # its guests are made again by the search for what stops the user's
+            chosen = f"'cases={rest}'"
+    else:
+        settings |= {"profile": run["profile"], "guest": run["guest"], "combination": combination}
     return " ".join([
-        f"ansible-playbook playbooks/{'survey' if survey else 'run'}.yml",
+        f"ansible-playbook playbooks/{playbook}.yml",
         *(f"-i {shlex.quote(path)}" for path in given.get("inventories", ())),
         *(f"-e {shlex.quote(f'@{path}')}" for path in given.get("vars_files", ())),
         *(f"-e {_setting_text(name, value)}" for name, value in settings.items()),
-        f"-e devices={device}" if survey else f"-e 'cases={case}'",
+        f"-e {chosen}",
     ])
 
 

@@ -39,6 +39,22 @@ def test_command_of_a_run_before_settings_were_kept() -> None:
     )
 
 
+def test_command_of_a_case_of_the_users_own_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    given = kept([], [], {"guest_xml": "app.xml, ~/db.xml,/srv/web.xml", "methods": "p2p"}, [])
+    run = {**RUN, "profile": "guest-check", "guest": "app,db,web", "run": "one", "given": given}
+    command = (
+        f"ansible-playbook playbooks/guest_check.yml -e guest_xml={tmp_path}/app.xml,/home/me/db.xml,/srv/web.xml -e methods=p2p "
+        "-e pair=debian -e combinations=noo -e 'cases="
+    )
+    assert again_text(run, "noo", f"app/{CASE}") == f"{command}app/{CASE}'"
+    assert again_text({**run, "guest": "app"}, "noo", CASE) == f"{command}{CASE}'"
+    # The search has guests that no file has; the check makes them again.
+    search = {**run, "run": "search", "guest": "app-without-3,app-bare"}
+    assert again_text(search, "noo", f"app-bare/{CASE}") == f"{command}{CASE}'"
+
+
 def test_command_of_a_device_in_a_survey() -> None:
     for guest, case in (("net-igb-q35,net-e1000-q35", f"net-igb-q35/{CASE}"), ("net-igb-q35", CASE)):
         assert again_text({**RUN, "profile": "survey", "guest": guest}, "noo", case) == (

@@ -38,6 +38,7 @@ def asked(**given: Any) -> dict[str, Any]:
     """What the survey chooses, with these arguments of the module."""
     return plan_survey({
         "scenarios": SCENARIOS, "devices": "", "machine_families": "", "combinations": "all", "releases": [],
+        "relay": True, "guest_checks": True,
         "capabilities": None, "support": None, "classes": {"source": "old", "target": "new"}, **given,
     })
 
@@ -125,6 +126,8 @@ def test_patterns_choose_models_and_machines() -> None:
 @pytest.mark.parametrize(("given", "sentence"), [
     ({"combinations": "ooo"}, "the survey cannot run on combination 'ooo': its source and target are both old; choose from ono"),
     ({"combinations": "oox"}, "there is no combination 'oox'"),
+    ({"relay": False}, "the survey needs the relay, which sees whether a transfer began, and relay is false; leave relay out"),
+    ({"guest_checks": False}, "and guest_checks is false; leave guest_checks out"),
     ({"machine_families": "microvm"}, "the survey knows no machine family 'microvm'; it knows i440fx, q35"),
     ({"devices": "net-*,token-ring", "capabilities": {}}, "the device pattern 'token-ring' matches none of the"),
     ({"devices": "hostdev-pci", "capabilities": {}}, "none of the devices can be tried (hostdev pci: it belongs to the host"),
@@ -166,10 +169,26 @@ def test_before_anything_is_known_a_guest_without_a_device_stands_for_all() -> N
 
 
 def test_a_device_whose_feature_a_release_lacks_is_not_tried() -> None:
-    releases = [{"name": "mine", "features": {}}, {"name": "other", "features": {"tpm": ["swtpm"]}}]
+    releases = [
+        {"name": "mine", "qemu": "7.2", "features": {}}, {"name": "other", "qemu": "10.0", "features": {"tpm": ["swtpm"]}},
+    ]
     assert asked(devices="tpm-*", releases=releases)["own_guests"]["survey-q35"]["needs"] == []
     with pytest.raises(LabError, match="tpm tpm-crb: it needs tpm, for which release 'mine' has no packages"):
         asked(devices="tpm-*", releases=releases, capabilities={})
+
+
+def test_q35_is_left_out_where_the_older_qemu_has_no_such_machine_type() -> None:
+    releases = [{"name": "new", "qemu": "1.4"}, {"name": "old", "qemu": "1.1"}]
+    assert asked(devices="net-e1000", releases=releases)["guests"] == "survey-i440fx"
+    known = {"net-e1000-i440fx": {"source": "", "target": ""}}
+    chosen = asked(devices="net-e1000", releases=releases, capabilities={}, support=known)
+    assert chosen["guests"] == "net-e1000-i440fx"
+    assert [device["not_tried"] for device in chosen["devices"]] == [
+        "", "release 'old' has QEMU 1.1, and pc-q35 machine types begin with 1.4",
+    ]
+    assert asked(devices="net-e1000", releases=releases[:1])["guests"] == "survey-i440fx,survey-q35"
+    with pytest.raises(LabError, match=r"family left: release 'old' has QEMU 1\.1, .*; choose machine_families=i440fx"):
+        asked(machine_families="q35", releases=releases)
 
 
 def test_what_the_daemons_list_is_added() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from migration_lab.model.errors import LabError
-from migration_lab.report.survey import survey_page, survey_text, write_survey
+from migration_lab.report.survey import survey_advice, survey_page, survey_text, write_survey
 from migration_lab.results.run import read_run
 from migration_lab.results.survey import Fate, Survey, read_survey
-from synthetic_run import ROOT, refused
+from synthetic_run import ROOT, lab_error, refused
 from synthetic_survey import CASES, PREPARE_FAILED, start_survey
 
 TEMPLATES = ROOT / "roles/report/templates"
@@ -73,6 +73,20 @@ def test_an_incomplete_survey_says_so(tmp_path: Path) -> None:
     survey = read_survey(read_run(run.folder))
     assert "Not every device has a result" in survey_page(survey, TEMPLATES)
     assert "not obtained (q35 nno): there is no journal in nno" in survey_text(survey)
+
+
+def test_what_did_not_run_is_resumed_and_where_the_lab_failed_a_new_survey_tries_again(survey: Survey, tmp_path: Path) -> None:
+    assert survey_advice(survey) == ""
+    run = start_survey(tmp_path / "half")
+    run.complete("oon", {case.id: lab_error("the agent went") for case in CASES[:2]})
+    failed = (
+        "the lab failed with net-igb-q35 (oon: the agent went), net-e1000-q35 (oon: the agent went), which a resumed run does "
+        "not try again; put that right and start a new survey with -e devices=net-igb-q35,net-e1000-q35"
+    )
+    resume = "3 devices did not run; resume with -e resume=true -e run=half; "
+    assert survey_advice(read_survey(read_run(run.folder))) == resume + failed
+    run.complete("nno")
+    assert survey_advice(read_survey(read_run(run.folder))) == failed
 
 
 def test_the_files_are_written_into_the_runs_folder(survey: Survey) -> None:

@@ -65,7 +65,7 @@ def test_a_guest_that_is_not_as_it_was_fails(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_the_lab_is_no_result(tmp_path: Path) -> None:
-    assert result(tmp_path, lab_error("the agent went")) == Result(Fate.NOT_OBTAINED, "the agent went")
+    assert result(tmp_path, lab_error("the agent went")) == Result(Fate.NOT_OBTAINED, "the agent went", lab_failed=True)
 
 
 def survey(tmp_path: Path, combinations: tuple[str, ...] = ("oon", "nno")) -> Survey:
