@@ -20,7 +20,7 @@ from lab import CELL, Lab, kill_all, wait_for, wait_for_cases
 from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.releases.packages import STATUS, installed_packages
-from migration_lab.releases.recipe import release_id
+from migration_lab.releases.recipe import release_id, with_features
 
 RELEASE = "nightly-12"
 AGED = "libvirt-daemon"
@@ -73,8 +73,10 @@ def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An image of a release of the tests' own, made from debian-12's: its package libvirt-daemon says that it is older."""
     played = lab.play("refresh", pair="emulated-v2", refresh_ask=False)  # builds debian-12's where it is not there
     assert played.status == 0, played.output
-    base = podman("images", "--format", "{{.Repository}}:{{.Tag}}", "localhost/migration-lab/debian-12").split()[0]
-    identity = release_id(RELEASE, release())
+    # The images that x86_64 guests get.
+    based = release_id("debian-12", with_features(RELEASES["debian-12"], ["x86_64"]))
+    base = f"localhost/migration-lab/debian-12:{based}"
+    identity = release_id(RELEASE, with_features(release(), ["x86_64"]))
     name = f"localhost/migration-lab/{RELEASE}:{identity}"
     status = tmp_path_factory.mktemp("aged") / "status"
     container = podman("create", "--network", "none", base, "true")

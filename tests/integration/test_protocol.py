@@ -107,7 +107,8 @@ def wrong_ledger(folder: Path) -> Path:
     entries = yaml.safe_load(ledger.read_text())
     (crash,) = [entry for entry in entries if entry["id"] == "v2-crashes-target"]
     crash["when"]["protocol"] = "v3"
-    ledger.write_text(yaml.safe_dump(entries))
+    # Alone: what other entries expect in protocol v3 would contradict it.
+    ledger.write_text(yaml.safe_dump([crash]))
     return scenarios
 
 
