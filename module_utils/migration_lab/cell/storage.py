@@ -6,55 +6,17 @@ Only guests that have some cost anything: then a storage agent (storage_agent.py
 
 from __future__ import annotations
 
-import threading
 from types import TracebackType
-from typing import Any, Optional
+from typing import Optional
 
 from ..guest.config import STORAGE, GuestConfig
 from ..model.errors import LabError
 from . import storage_agent
-from .agent_process import AgentFailure, AgentProcess
 from .cell import Cell
-from .machine import Machine
+from .shared_agent import SharedAgent
 
-# Seconds for a call, none of which waits for anything.
-CALL_LIMIT = 20.0
-
-
-class StorageAgentProxy:
-    """A storage agent on a machine, started when it is first asked and again after it has died. Safe for several threads."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._agent: Optional[AgentProcess] = None
-        self._turn = threading.Lock()
-
-    def call(self, call: str, **fields: Any) -> Any:
-        """Make a call and return its result.
-
-        :raises LabError: when the agent cannot start, dies or refuses.
-        """
-        with self._turn:
-            try:
-                if self._agent is None or not self._agent.alive:
-                    self._close()
-                    self._agent = AgentProcess(self._machine.exec, self._machine.python, storage_agent)
-                return self._agent.call(call, CALL_LIMIT, **fields)
-            except AgentFailure as error:
-                raise LabError(
-                    f"machine {self._machine.name}: its storage could not be prepared: {error}; guests with disks need loop "
-                    "devices: load the kernel's module loop on the lab host and provision again"
-                ) from error
-
-    def close(self) -> None:
-        """End the agent; disks of domains that are gone have no device from then on."""
-        with self._turn:
-            self._close()
-
-    def _close(self) -> None:
-        if self._agent is not None:
-            self._agent.close()
-            self._agent = None
+_PROBLEM = "its storage could not be prepared"
+_ADVICE = "guests with disks need loop devices: load the kernel's module loop on the lab host and provision again"
 
 
 class Storage:
@@ -62,7 +24,11 @@ class Storage:
 
     def __init__(self, cell: Cell) -> None:
         self._source = cell.source
-        self._agents = {"source": StorageAgentProxy(cell.source), "target": StorageAgentProxy(cell.target)}
+        # Disks of domains that are gone have no device once the agents have ended.
+        self._agents = {
+            side: SharedAgent(machine, storage_agent, _PROBLEM, _ADVICE)
+            for side, machine in (("source", cell.source), ("target", cell.target))
+        }
 
     def __enter__(self) -> Storage:
         return self

@@ -9,10 +9,9 @@ four processes to the machine and back, so the witness makes few: it sleeps unti
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Optional
 
 from ..guest import pattern
 from ..guest.config import GuestConfig
@@ -20,11 +19,9 @@ from ..guest.kernel import TICK_HZ, build
 from ..judging.observation import Copy, Survival
 from ..model.errors import LabError
 from . import inspector as inspector_source
-from .agent_process import AgentFailure, AgentProcess
 from .machine import Machine
+from .shared_agent import SharedAgent
 
-# Seconds for a call of an inspector, none of which waits for anything.
-CALL_LIMIT = 20.0
 # Seconds between two looks at a guest that boots, which takes 7 ms or, with SeaBIOS, 60 (TCG).
 PAUSE = 0.005
 # Seconds between two ticks of a guest that runs.
@@ -54,59 +51,16 @@ class Watch:
     started: float
 
 
-class InspectorProxy:
-    """An inspector on a machine, started when it is first asked and again after it has died. Safe for several threads."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._agent: Optional[AgentProcess] = None
-        self._turn = threading.Lock()
-
-    def start(self) -> None:
-        """Start the inspector, which takes 0.1 s, without waiting for it; a failure is the first call's.
-
-        :raises LabError: when its command does not exist.
-        """
-        with self._turn:
-            if self._agent is None:
-                self._agent = AgentProcess(self._machine.exec, self._machine.python, inspector_source)
-
-    def call(self, call: str, **fields: Any) -> Any:
-        """Make a call and return its result.
-
-        :raises LabError: when the inspector cannot start, dies or refuses.
-        """
-        with self._turn:
-            try:
-                if self._agent is None or not self._agent.alive:
-                    self._close()
-                    self._agent = AgentProcess(self._machine.exec, self._machine.python, inspector_source)
-                return self._agent.call(call, CALL_LIMIT, **fields)
-            except AgentFailure as error:
-                raise LabError(f"machine {self._machine.name}: its QEMU processes could not be looked at: {error}") from error
-
-    def end(self) -> None:
-        """Let the inspector end, without waiting for it."""
-        with self._turn:
-            if self._agent is not None:
-                self._agent.end()
-
-    def close(self) -> None:
-        """End the inspector."""
-        with self._turn:
-            self._close()
-
-    def _close(self) -> None:
-        if self._agent is not None:
-            self._agent.close()
-            self._agent = None
+def inspector_on(machine: Machine) -> SharedAgent:
+    """A machine's inspector."""
+    return SharedAgent(machine, inspector_source, "its QEMU processes could not be looked at")
 
 
 class Witness:
     """Sees the guests of a cell's source and target."""
 
     def __init__(self, source: Machine, target: Machine) -> None:
-        self._inspectors = {"source": InspectorProxy(source), "target": InspectorProxy(target)}
+        self._inspectors = {"source": inspector_on(source), "target": inspector_on(target)}
 
     def start(self) -> None:
         """Start the inspectors without waiting for them."""

@@ -57,7 +57,7 @@ class Agents:
 @pytest.fixture
 def agents(monkeypatch: pytest.MonkeyPatch) -> Agents:
     made = Agents()
-    monkeypatch.setattr("migration_lab.cell.storage.AgentProcess", made)
+    monkeypatch.setattr("migration_lab.cell.shared_agent.AgentProcess", made)
     return made
 
 

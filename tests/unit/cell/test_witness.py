@@ -15,7 +15,8 @@ import pytest
 from fake_machines import GuestProcess, children, fake_guest
 from migration_lab.cell import witness
 from migration_lab.cell.machine import Machine
-from migration_lab.cell.witness import LEFTOVER_LIMIT, WATCH, InspectorProxy, Witness
+from migration_lab.cell.shared_agent import SharedAgent
+from migration_lab.cell.witness import LEFTOVER_LIMIT, WATCH, Witness, inspector_on
 from migration_lab.guest import kernel as guest
 from migration_lab.guest import pattern
 from migration_lab.judging.observation import Copy
@@ -275,23 +276,23 @@ def test_guest_that_is_not_there_is_none(real: Witness) -> None:
 
 
 @pytest.fixture
-def inspector() -> Iterator[InspectorProxy]:
+def inspector() -> Iterator[SharedAgent]:
     before = children()
-    made = InspectorProxy(SOURCE)
+    made = inspector_on(SOURCE)
     yield made
     made.close()
     made.close()
     assert children() <= before
 
 
-def test_inspector_starts_when_it_is_asked_and_is_kept(inspector: InspectorProxy) -> None:
+def test_inspector_starts_when_it_is_asked_and_is_kept(inspector: SharedAgent) -> None:
     before = children()
     assert inspector.call("leftovers", name=NAME) == []
     (started,) = children() - before
     assert inspector.call("leftovers", name=NAME) == [] and children() - before == {started}
 
 
-def test_inspector_may_be_started_before_it_is_asked(inspector: InspectorProxy) -> None:
+def test_inspector_may_be_started_before_it_is_asked(inspector: SharedAgent) -> None:
     before = children()
     inspector.start()
     inspector.start()
@@ -299,21 +300,21 @@ def test_inspector_may_be_started_before_it_is_asked(inspector: InspectorProxy) 
     assert inspector.call("leftovers", name=NAME) == [] and children() - before == {started}
 
 
-def test_inspector_that_died_is_started_again(inspector: InspectorProxy) -> None:
+def test_inspector_that_died_is_started_again(inspector: SharedAgent) -> None:
     inspector.call("leftovers", name=NAME)
     assert inspector._agent is not None
     inspector._agent.kill()
     assert inspector.call("leftovers", name=NAME) == []
 
 
-def test_refusal_of_an_inspector_is_told_with_the_machine(inspector: InspectorProxy) -> None:
+def test_refusal_of_an_inspector_is_told_with_the_machine(inspector: SharedAgent) -> None:
     with pytest.raises(LabError, match=r"^machine a-source: its QEMU processes could not be looked at: TypeError"):
         inspector.call("copies")
     assert inspector.call("leftovers", name=NAME) == [], "it goes on"
 
 
 def test_machine_that_is_gone_is_told() -> None:
-    gone = InspectorProxy(Machine("a-target", ("sh", "-c", "echo no such container >&2; exit 125"), "python3"))
+    gone = inspector_on(Machine("a-target", ("sh", "-c", "echo no such container >&2; exit 125"), "python3"))
     with pytest.raises(LabError, match="no such container"):
         gone.call("leftovers", name=NAME)
     gone.close()
@@ -323,12 +324,12 @@ def test_both_inspectors_end_before_either_is_waited_for(monkeypatch: pytest.Mon
     ended: list[str] = []
     made = Witness(SOURCE, TARGET)
     for name in ("end", "close"):
-        monkeypatch.setattr(InspectorProxy, name, lambda proxy, name=name: ended.append(f"{name} {proxy._machine.name}"))
+        monkeypatch.setattr(SharedAgent, name, lambda proxy, name=name: ended.append(f"{name} {proxy._machine.name}"))
     made.close()
     assert ended == ["end a-source", "end a-target", "close a-source", "close a-target"]
 
 
-def test_inspector_that_ended_is_started_again(inspector: InspectorProxy) -> None:
+def test_inspector_that_ended_is_started_again(inspector: SharedAgent) -> None:
     inspector.end()
     assert inspector.call("leftovers", name=NAME) == []
     inspector.end()
@@ -337,7 +338,7 @@ def test_inspector_that_ended_is_started_again(inspector: InspectorProxy) -> Non
     assert inspector.call("leftovers", name=NAME) == []
 
 
-def test_inspector_is_shared_by_workers(inspector: InspectorProxy) -> None:
+def test_inspector_is_shared_by_workers(inspector: SharedAgent) -> None:
     answers: list[object] = []
 
     def ask() -> None:

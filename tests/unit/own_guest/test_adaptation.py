@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user's domain as a guest of the lab: what ties it to its host goes and is told, everything else stays."""
+"""A user's domain as a guest of the lab: what ties it to its host is left out and listed, everything else stays."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def between(old: str, new: str, qemu: str = "1.0") -> Any:
 
 
 def refused(**fields: Any) -> str:
-    """What is said of the guest of the tests with other fields."""
+    """The error for the tests' guest with other fields."""
     with pytest.raises(LabError) as refusal:
         choose("mine", mine={**MINE, **fields})
     return str(refusal.value)
