@@ -25,7 +25,11 @@ def daemon(role: str) -> int:
     """Process number of a machine's daemon on this host."""
     pid = subprocess.check_output(["podman", "inspect", "--format", "{{.State.Pid}}", machine(role, "nnn")], text=True)
     for process in descendants(int(pid)):
-        if Path(f"/proc/{process}/comm").read_text().strip() == "libvirtd":
+        try:
+            name = Path(f"/proc/{process}/comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):  # a guest that has just ended
+            continue
+        if name == "libvirtd":
             return process
     raise AssertionError(f"no libvirtd in {machine(role, 'nnn')}")
 
