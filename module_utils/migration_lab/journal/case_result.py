@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional
 
 from ..judging.check import FAIL, Check
@@ -19,7 +19,8 @@ class CaseResult:
 
     ``checks`` are the suite's own, which every case has, ``further`` those that had something to judge. ``migration`` is the
     migrate call as it was made, ``protocol`` and ``steps`` are what the relay saw of it, ``beside`` the ids of cases that ran
-    at the same time, and ``logs`` paths relative to the combination's folder.
+    at the same time, and ``logs`` paths relative to the combination's folder.  ``details`` are the facts of a suite that sees
+    more than checks say (``Observation.details``).
     """
 
     number: int
@@ -46,6 +47,7 @@ class CaseResult:
     time: float = 0.0
     suite: str = "migration"
     cell: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_data(cls, line: Mapping[str, Any]) -> CaseResult:
@@ -83,6 +85,7 @@ class CaseResult:
             time=float(line["time"]),
             suite=_typed(line.get("suite", "migration"), str),
             cell=_typed(line.get("cell", ""), str),
+            details=_typed(line.get("details", {}), dict),
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -95,6 +98,7 @@ class CaseResult:
             "note": self.note, "migration": self.migration, "seen_protocol": self.protocol, "steps": list(self.steps),
             "lab_error": self.lab_error, "seconds": round(self.seconds, 3), "call_seconds": round(self.call_seconds, 3),
             "worker": self.worker, "beside": list(self.beside), "logs": list(self.logs),
+            **({"details": dict(self.details)} if self.details else {}),
         }
 
     @property

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 
 @dataclass(frozen=True)
@@ -80,3 +80,7 @@ class Observation:
     daemon_deaths: list[str] = field(default_factory=list)
     expected_deaths: list[str] = field(default_factory=list)
     lab_error: str = ""
+
+    def details(self) -> dict[str, Any]:
+        """What the journal keeps of it beside the checks: what a suite sees beyond these fields."""
+        return {}

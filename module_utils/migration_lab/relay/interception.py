@@ -28,7 +28,29 @@ class Answer:
     data: bytes
 
 
-Action = Union[Forward, Answer]
+@dataclass(frozen=True)
+class Drop:
+    """The message is not passed on, and nothing comes in its place."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The connection ends on both sides, in order or by a reset, and the message is lost with it."""
+
+    reset: bool = False
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The connection passes nothing in either direction, not even its end: for some seconds, or until ``Relays.heal``.
+
+    After it, what waited is passed on, the message first; where a side has gone meanwhile, the other side sees that then.
+    """
+
+    seconds: Optional[float] = None
+
+
+Action = Union[Forward, Answer, Drop, End, Silence]
 
 
 @dataclass(frozen=True)
@@ -39,18 +61,21 @@ class Passage:
         link: name of the link.
         procedure: its name in ``procedures.MIGRATION``; a reply's is its call's.
         domain: name of the lab's domain that it is about, None when that is not known.
-        message: the whole message; its header has the serial by which calls and replies belong together.
+        message: the whole message; its header has the serial by which calls and replies belong together. None: a point of
+            the memory stream is reached.
+        point: ``<step>-call`` or ``<step>-reply`` with the step that the procedure is in every protocol, or the stream's point.
     """
 
     link: str
     procedure: str
     domain: Optional[str]
-    message: Message
+    message: Optional[Message]
+    point: str = ""
 
     @property
     def to_daemon(self) -> bool:
         """The direction: calls go to the daemon, replies come from it."""
-        return self.message.header.type != REPLY
+        return self.message is None or self.message.header.type != REPLY
 
 
 class Interceptor(ABC):

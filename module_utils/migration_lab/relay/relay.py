@@ -158,9 +158,9 @@ class Relay:
     def _intercept(self, end: End, call: _Call, message: Message) -> None:
         """Hold a direction until the interceptors have decided what becomes of a message."""
         end.hold()
-        self._start(self._ask(end, Passage(self._link.name, call.procedure, call.domain, message)))
+        self._start(self._ask(end, Passage(self._link.name, call.procedure, call.domain, message), message))
 
-    async def _ask(self, end: End, passage: Passage) -> None:
+    async def _ask(self, end: End, passage: Passage, message: Message) -> None:
         action: Action = Forward()
         try:
             for interceptor in self._recording.interceptors:
@@ -169,7 +169,7 @@ class Relay:
                     break
         except Exception as error:  # a fault of the lab's must not look like one of libvirt's
             self._recording.note_oddity(f"link {self._link.name}: an interceptor failed at {passage.procedure} ({error!r})")
-        self._carry_out(action, end, passage.message)
+        self._carry_out(action, end, message)
         end.release()
 
     def _carry_out(self, action: Action, end: End, message: Message) -> None:

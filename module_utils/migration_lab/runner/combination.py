@@ -162,7 +162,7 @@ def _rules(settings: Settings, versions: Mapping[str, Mapping[str, str]]) -> Rul
     }
     qemu = {role: parse_version(versions[role]["hypervisor"]) for role in SIDES}
     ledger = tuple(map(Deviation.from_data, settings.deviations))
-    return settings.suite.rules(reported, qemu, shown, settings.relay, ledger)
+    return settings.suite.rules(reported, qemu, shown, settings.relay, ledger, settings.profile)
 
 
 def _header(settings: Settings, versions: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Daemons:
         """
 
         def revive(*, unsure: bool, both: bool) -> Deaths:
+            self._adopt(expected)
             dead = self.dead(unsure=unsure)
             self.restart(SIDES if both else dead)
             return Deaths(
@@ -70,6 +71,11 @@ class Daemons:
             )
 
         return revive
+
+    def _adopt(self, sides: Iterable[str]) -> None:
+        """Take a daemon that the case itself has started again for the known one."""
+        for side in sides:
+            self._processes[side] = self._machines[side].daemon_process() or self._processes[side]
 
     def _answers(self, machine: Machine) -> bool:
         with ClientAgent(replace(self._cell, source=machine, target=machine, relayed={})) as probe:

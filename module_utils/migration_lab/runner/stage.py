@@ -80,6 +80,7 @@ class Stage:
             steps=tuple(step.to_data() for step in attempt.steps), lab_error=attempt.seen.lab_error,
             seconds=attempt.seconds, call_seconds=attempt.call_seconds, worker=worker, beside=tuple(sorted(beside)),
             logs=tuple(logs), suite=self.suite, cell=self.cell_name,
+            details=attempt.seen.details(),
         ))
         self.call_seconds += attempt.call_seconds
 

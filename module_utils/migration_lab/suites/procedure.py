@@ -67,7 +67,9 @@ class Bench:
 
 
 class Procedure(ABC):
-    """Carries out the cases of one combination."""
+    """Carries out the cases of one combination. ``observation`` is the suite's class of what is seen of a case."""
+
+    observation: type[Observation] = Observation
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -91,7 +93,7 @@ class Procedure(ABC):
         :param revive: given when the case runs alone: dead daemons are then restarted, and both asked what is left.
         :param number: of the attempt.
         """
-        attempt = Attempt(case, number)
+        attempt = Attempt(case, number, seen=self.observation())
         seen = attempt.seen
         made, lost_disks = False, ""
         called = client.call_seconds

@@ -7,9 +7,10 @@ from typing import Any, Mapping
 
 from ..model.errors import LabError
 from .migration.suite import MigrationSuite
+from .recovery.suite import RecoverySuite
 from .suite import Suite
 
-SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (MigrationSuite(),)}
+SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (MigrationSuite(), RecoverySuite())}
 
 
 def suite_of(profile: Mapping[str, Any]) -> Suite:

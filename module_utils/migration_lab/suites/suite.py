@@ -21,7 +21,8 @@ class Rules(ABC):
     """What the cases of one combination are judged by. Pure.
 
     ``libvirt`` and ``qemu`` are the versions that the machines report, by role, as numbers; ``shown`` is libvirt's as the
-    other machines see it, lower where the relay presents an older one; ``relayed``: whether a relay saw the protocol.
+    other machines see it, lower where the relay presents an older one; ``relayed``: whether a relay saw the
+    protocol.  ``profile`` is the data of the run's profile.
     """
 
     libvirt: Mapping[str, int]
@@ -29,6 +30,7 @@ class Rules(ABC):
     shown: Mapping[str, int]
     relayed: bool = False
     ledger: Sequence[Deviation] = field(default_factory=tuple)
+    profile: Mapping[str, Any] = field(default_factory=dict)
 
     @abstractmethod
     def compare(self, case: Case, seen: Observation) -> Judgement:
@@ -62,8 +64,12 @@ class Rules(ABC):
         """The migration protocol that these versions use for the case."""
         return expect_protocol(case, self.shown)
 
+    def situation(self, case: Case) -> Situation:
+        """What the case runs on, for conditions on it."""
+        return Situation(self.libvirt, self.qemu, self.protocol(case))
+
     def _deviation(self, case: Case) -> Optional[Deviation]:
-        return find(self.ledger, case, Situation(self.libvirt, self.qemu, self.protocol(case)))
+        return find(self.ledger, case, self.situation(case))
 
 
 class Suite(ABC):

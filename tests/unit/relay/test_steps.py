@@ -264,6 +264,7 @@ class Scripted(Interceptor):
         if passage.procedure == self._waits:
             await asyncio.sleep(0.1)
         if passage.procedure == self._answers and passage.to_daemon:
+            assert passage.message is not None
             header = passage.message.header
             return Answer(message(header.procedure, error_payload("made up"), kind=REPLY, serial=header.serial, status=ERROR))
         return Forward()

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The suite ``recovery``: what becomes of a guest when its migration meets a fault at an exact step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+from ...judging.check import Judgement
+from ...judging.observation import Observation
+from ...model.case import Case
+from ..suite import Rules, Suite
+from .case import RecoveryCase, choose
+from .checks import CHECKS, FURTHER_CHECKS, judge
+from .observation import RecoveryObservation
+from .procedure import Recovery
+from .promise import Promise
+
+
+@dataclass(frozen=True)
+class RecoveryRules(Rules):
+    """Judges by invariants, then by what libvirt promises of the point and the fault."""
+
+    def compare(self, case: Case, seen: Observation) -> Judgement:
+        assert isinstance(case, RecoveryCase)
+        assert isinstance(seen, RecoveryObservation)
+        promises = tuple(map(Promise.from_data, self.profile.get("promises", ())))
+        return judge(case, seen, promises, self.situation(case))
+
+    def expected_deaths(self, case: Case) -> frozenset[str]:
+        assert isinstance(case, RecoveryCase)
+        return case.fault.daemons
+
+    def alone(self, case: Case) -> bool:
+        assert isinstance(case, RecoveryCase)
+        return case.fault.alone or super().alone(case)
+
+
+class RecoverySuite(Suite):
+    """Points times faults, with a profile's methods, scenarios and flags. The points follow from a combination's protocol."""
+
+    name = "recovery"
+    checks = CHECKS
+    further_checks = FURTHER_CHECKS
+    needs_relay = True
+    needs_guest_checks = True
+    rules = RecoveryRules
+    procedure = Recovery
+
+    def cases(self, profile: Mapping[str, Any], combination: str) -> Sequence[Case]:
+        """
+        :param profile: completed by ``planning.faults.complete``: with ``faults``, ``promises``, ``protocols`` by combination
+            and method, ``selection``, ``repeat``.
+        """
+        return choose(profile, profile["protocols"][combination])
