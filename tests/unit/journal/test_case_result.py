@@ -22,6 +22,7 @@ RESULT = CaseResult(
     final=False, held="beside", attempt=2, note="again", migration={"call": "virDomainMigrate", "error": ""}, protocol="v3",
     steps=({"link": "client-source", "procedure": "begin3"},), lab_error="none", seconds=1.25, call_seconds=1.125, worker=3,
     beside=("a", "b"), logs=("logs/1234-source.log",), time=1764000000.123, suite="recovery", cell="a",
+    details={"point": "source:finish3:reply", "after": {"source": "shut off", "target": "running"}},
 )
 
 # All that a line of the first labs has.
@@ -40,6 +41,11 @@ def test_every_field_is_written_and_read(tmp_path: Path, monkeypatch: pytest.Mon
     journal.add(RESULT)
     journal.close()
     assert read_journal(journal.path).attempts == [RESULT]
+
+
+def test_case_of_a_suite_without_details_has_none_in_its_line() -> None:
+    line = replace(RESULT, details={}).to_data()
+    assert "details" not in line and CaseResult.from_data({**line, "time": RESULT.time}).details == {}
 
 
 def test_checks_are_numbered_on_from_the_suites_own() -> None:
@@ -67,7 +73,8 @@ def test_line_that_lacks_a_field_is_refused_by_number(tmp_path: Path, field: str
     [
         {"verdict": "weather"}, {"verdict": None}, {"case": 7}, {"final": "yes"}, {"checks": [{"name": "one"}]}, {"checks": 5},
         {"migration": "x"}, {"logs": [1]}, {"steps": ["x"]}, {"seconds": "long"}, {"time": None}, {"reason": ["x"]},
-        {"verdict": "not obtained"}, {"further": [{"name": "a", "result": "pass", "expected": "b", "got": 3}]},
+        {"verdict": "not obtained"}, {"details": ["x"]},
+        {"further": [{"name": "a", "result": "pass", "expected": "b", "got": 3}]},
     ],
 )
 def test_line_with_a_wrong_value_is_refused_by_number(tmp_path: Path, change: dict[str, Any]) -> None:
