@@ -88,17 +88,19 @@ def _pairwise(every: Sequence[Triple], profile: Profile) -> _Chosen:
     options = list(itertools.product(profile.scenarios, profile.flags))
     # A pair that no triple can have does not exist, so each triple's own options are all that is to be covered.
     missing = {pair for triple in every for option in options for pair in _pairs(triple, *option)}
+    used: Counter[str] = Counter()
     # What the first round leaves is covered by triples that come again.
     for round_ in itertools.count():
-        for number, triple in enumerate(every):
-            best = max(
-                range(len(options)),
-                key=lambda index: (len(missing & _pairs(triple, *options[index])), -((index - 5 * number) % len(options))),
+        for triple in every:
+            scenario, flags = max(
+                options,
+                key=lambda option: (len(missing & _pairs(triple, *option)), -used[option[0].name] - used[option[1].name]),
             )
-            new = missing & _pairs(triple, *options[best])
+            new = missing & _pairs(triple, scenario, flags)
             if new or not round_:
                 missing -= new
-                yield (triple, *options[best])
+                used.update((scenario.name, flags.name))
+                yield triple, scenario, flags
         if not missing:
             return
 
@@ -111,9 +113,18 @@ def _pairs(triple: Triple, scenario: Scenario, flags: FlagSet) -> set[tuple[str,
 
 
 def _smoke(every: Sequence[Triple], profile: Profile) -> _Chosen:
+    fitting: dict[Fault, list[Triple]] = {}
+    for triple in every:
+        fitting.setdefault(triple[2], []).append(triple)
     used: Counter[str] = Counter()
-    for number, fault in enumerate(dict.fromkeys(triple[2] for triple in every)):
-        fitting = [triple for triple in every if triple[2] == fault]
-        chosen = min(fitting, key=lambda triple: (used[f"stage {triple[1].stage}"], used[triple[1].name], used[triple[0].value]))
-        used.update((f"stage {chosen[1].stage}", chosen[1].name, chosen[0].value))
-        yield chosen, profile.scenarios[number % len(profile.scenarios)], profile.flags[number // 2 % len(profile.flags)]
+    chosen: dict[Fault, Triple] = {}
+    # Faults that have little choice come first, so that the others fill what those leave.
+    for fault in sorted(fitting, key=lambda fault: len(fitting[fault])):
+        method, point, _ = chosen[fault] = min(
+            fitting[fault], key=lambda triple: (used[triple[1].name], used[triple[0].value], used[f"stage {triple[1].stage}"])
+        )
+        used.update((method.value, point.name, f"stage {point.stage}"))
+    scenarios, flags = profile.scenarios, profile.flags
+    for number, fault in enumerate(fitting):
+        # Each round of the scenarios goes on with the flag set after the last round's.
+        yield chosen[fault], scenarios[number % len(scenarios)], flags[(number + number // len(scenarios)) % len(flags)]
