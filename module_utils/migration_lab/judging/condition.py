@@ -162,18 +162,18 @@ class Conditions:
         """Whether all conditions are met."""
         return self.fits(case) and all(CONDITIONS[name].situation(value, situation) for name, value in self.values.items())
 
-    def possible(self, case: Case, other: Optional[Conditions] = None) -> bool:
-        """Whether there is any situation in which a case meets these conditions, and the other ones too when given."""
+    def possible(self, method: Method, other: Optional[Conditions] = None) -> bool:
+        """Whether any versions and protocol meet these conditions, and the other ones too when given, for cases of a method."""
         sides = (self, other) if other else (self,)
         protocols = {side.values["protocol"] for side in sides if "protocol" in side.values}
-        if not all(side.fits(case) for side in sides) or len(protocols) > 1:
+        if len(protocols) > 1:
             return False
         for name in VERSIONS:
             common = Versions()
             for side in sides:
                 common &= side.values.get(name, Versions())
             # No real version below it speaks v3, while the relay can make any version speak v2.
-            if "v3" in protocols and (name in SIDES or (name == "client" and case.method is Method.NORMAL)):
+            if "v3" in protocols and (name in SIDES or (name == "client" and method is Method.NORMAL)):
                 common &= Versions(low=PROTOCOL_V3)
             if common.empty:
                 return False

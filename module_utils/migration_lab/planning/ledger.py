@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from ..judging.condition import CONDITIONS, Conditions
 from ..judging.deviation import Deviation
-from ..model.case import Case, with_guests
+from ..model.case import Case, Method, with_guests
 from ..model.combination import COMBINATIONS
 from ..model.errors import LabError
 from ..suites.registry import SUITES, suite_of
@@ -46,13 +46,14 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
         _check_fields(entry, f"{path}: deviation '{entry['id']}'")
     cases = _all_cases(scenarios, _guests(entries, scenarios, str(path)))
     ledger = [Deviation.from_data(entry) for entry in entries]
+    reached = {deviation.id: _reached(deviation, cases) for deviation in ledger}
     for deviation in ledger:
-        if not any(deviation.when.possible(case) for case in cases):
+        if not reached[deviation.id]:
             raise LabError(
                 f"{path}: deviation '{deviation.id}': field 'when' matches nothing that exists: no case of any profile, at any "
                 "version; correct or remove the entry"
             )
-    _refuse_contradictions(ledger, cases, str(path))
+    _refuse_contradictions(ledger, reached, str(path))
     return entries
 
 
@@ -92,11 +93,19 @@ def _all_cases(scenarios: Path, guests: Sequence[str]) -> list[Case]:
     return with_guests(list(cases), guests)
 
 
-def _refuse_contradictions(ledger: Sequence[Deviation], cases: Sequence[Case], where: str) -> None:
+def _reached(deviation: Deviation, cases: Sequence[Case]) -> dict[int, Case]:
+    """The cases, by number, that an entry applies to at some version."""
+    methods = [method for method in Method if deviation.when.possible(method)]
+    return {case.number: case for case in cases if case.method in methods and deviation.when.fits(case)}
+
+
+def _refuse_contradictions(ledger: Sequence[Deviation], reached: Mapping[str, Mapping[int, Case]], where: str) -> None:
     """Two entries must never apply to one case in one situation: then neither could be exactly what was seen."""
-    reached = {deviation.id: [case for case in cases if deviation.when.possible(case)] for deviation in ledger}
     for one, other in combinations(ledger, 2):
-        case = next((case for case in reached[one.id] if one.when.possible(case, other.when)), None)
+        # Whether versions exclude each other depends on a case's method alone.
+        methods = [method for method in Method if one.when.possible(method, other.when)]
+        both = (case for number, case in reached[one.id].items() if number in reached[other.id] and case.method in methods)
+        case = next(both, None)
         if case:
             raise LabError(
                 f"{where}: deviations '{one.id}' and '{other.id}' contradict each other: both apply to {case.id} at the same "
