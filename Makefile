@@ -15,7 +15,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # axe-core checks the page for accessibility.
 AXE := axe-core@4.14.1
 
-.PHONY: help setup matrix watch test lint unit integration bench screenshot settings destroy clean
+.PHONY: help setup matrix recovery watch test lint unit integration bench screenshot settings destroy clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ setup: $(VENV)/.controller ## Set up the controller: a virtual environment with 
 
 matrix: setup ## Run the full matrix: 8 combinations, 96 cases each
 	ansible-playbook playbooks/full_matrix.yml $(ARGS)
+
+recovery: setup ## Run migrations that meet faults: 8 combinations, about 470 cases each
+	ansible-playbook playbooks/recovery.yml $(ARGS)
 
 watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RESULTS=folder where it is not in results
 	@# After Ctrl-C, which make gets as well, it has nothing more to say.

@@ -22,6 +22,19 @@ options:
   guest_machine: {description: Machine type for the one guest; empty for its own pattern., type: str, default: ''}
   combinations: {description: Combinations with commas between them or V(all)., type: str, required: true}
   cases: {description: Patterns of case ids with commas between them., type: str, default: '*'}
+  selection:
+    description: Of suite C(recovery), V(smoke), V(pairwise) or V(full); empty for the profile's own, as for the options after it.
+    type: str
+    default: ''
+  repeat: {description: Of suite C(recovery), how often each case runs., type: str, default: ''}
+  aftermath: {description: "Of suite C(recovery), what the manager does when the migration failed.", type: str, default: ''}
+  faults:
+    description: Of suite C(recovery), patterns of faults or their groups with commas between them; empty for all.
+    type: str
+    default: ''
+  keepalive_interval: {description: "Of suite C(recovery), seconds between two probes.", type: str, default: ''}
+  keepalive_count: {description: "Of suite C(recovery), probes that may stay without an answer.", type: str, default: ''}
+  call_limit: {description: "Of suite C(recovery), seconds that the call may take that migrates.", type: str, default: ''}
   cells:
     description: Names of the cells that the combinations are dealt out among.
     type: list
@@ -92,6 +105,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model.errors import LabError
 from ansible.module_utils.migration_lab.planning.catalogue import OWN
+from ansible.module_utils.migration_lab.planning.faults import OPTIONS
 from ansible.module_utils.migration_lab.planning.plan import check_results_root, make_plan, start_run
 
 
@@ -106,6 +120,7 @@ def main() -> None:
             "guest_machine": {"type": "str", "default": ""},
             "combinations": {"type": "str", "required": True},
             "cases": {"type": "str", "default": "*"},
+            **{name: {"type": "str", "default": ""} for name in OPTIONS},
             "cells": {"type": "list", "elements": "str", "required": True},
             "scenarios": {"type": "path", "required": True},
             "lab_files": {"type": "list", "elements": "path", "default": []},

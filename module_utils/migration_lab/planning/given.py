@@ -13,8 +13,9 @@ from .catalogue import OWN
 # Settings that a case depends on, besides those that stand for values in the catalogue. The command that runs a case again names
 # pair, profile, guests, combination and cases itself.
 SETTINGS = (
-    "accel", "cell_subnet", "domain_prefix", "guest_checks", "guest_machine", "guest_xml", "lab_state", "methods", "relay",
-    "results_root", "tap", "time_limit", "workers", *OWN,
+    "accel", "aftermath", "call_limit", "cell_subnet", "domain_prefix", "faults", "guest_checks", "guest_machine", "guest_xml",
+    "keepalive_count", "keepalive_interval", "lab_state", "methods", "relay", "results_root", "tap", "time_limit",
+    "workers", *OWN,
 )
 
 # A URL with a user's name, and perhaps a password.

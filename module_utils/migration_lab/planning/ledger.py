@@ -13,11 +13,16 @@ from ..judging.deviation import Deviation
 from ..model.case import Case, Method, with_guests
 from ..model.combination import COMBINATIONS
 from ..model.errors import LabError
+from ..suites.recovery.suite import RecoverySuite
 from ..suites.registry import SUITES, suite_of
+from .faults import every_case
 from .profiles import load_profile
 from .schema import read_yaml, validate
 
 LEDGER_FILE = "deviations.yml"
+
+# Conditions that only a case with a fault can meet.
+_STRUCK = {"point", "fault"}
 
 
 def ledger_schema(scenarios: Path) -> dict[str, Any]:
@@ -44,8 +49,9 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
         raise LabError(f"{path}: the id '{twice[0]}' is there twice; ids must be unique")
     for entry in entries:
         _check_fields(entry, f"{path}: deviation '{entry['id']}'")
-    cases = _all_cases(scenarios, _guests(entries, scenarios, str(path)))
     ledger = [Deviation.from_data(entry) for entry in entries]
+    struck = any(_STRUCK & set(deviation.when.values) for deviation in ledger)
+    cases = _all_cases(scenarios, _guests(entries, scenarios, str(path)), struck)
     reached = {deviation.id: _reached(deviation, cases) for deviation in ledger}
     for deviation in ledger:
         if not reached[deviation.id]:
@@ -85,11 +91,20 @@ def _guests(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> l
     return ["", *sorted({name for entry in entries for name in entry["when"].get("guest", [])})]
 
 
-def _all_cases(scenarios: Path, guests: Sequence[str]) -> list[Case]:
-    """The cases of all profiles, each once for each guest, whatever combinations it has."""
-    names = sorted(path.stem for path in (scenarios / "profiles").glob("*.yml"))
-    profiles = [load_profile(name, scenarios) for name in names]
-    cases = dict.fromkeys(case for data in profiles for name in COMBINATIONS for case in suite_of(data).cases(data, name))
+def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> list[Case]:
+    """The cases of all profiles, each once for each guest, whatever combinations it has.
+
+    :param struck: whether those with a fault are wanted: there are thousands, and for entries that ask neither for a point nor
+        for a fault they are like the others.
+    """
+    cases: dict[Case, None] = {}
+    for path in sorted((scenarios / "profiles").glob("*.yml")):
+        data = load_profile(path.stem, scenarios)
+        suite = suite_of(data)
+        if suite.name != RecoverySuite.name:
+            cases.update(dict.fromkeys(case for name in COMBINATIONS for case in suite.cases(data, name)))
+        elif struck:
+            cases.update(dict.fromkeys(every_case(data, scenarios)))
     return with_guests(list(cases), guests)
 
 

@@ -19,9 +19,12 @@ from ..model.case import select_cases
 from ..model.combination import COMBINATIONS, check_combinations, classes, deal
 from ..model.digest import data_id, files_id
 from ..model.errors import LabError
+from ..model.version import parse_version
 from ..releases.recipe import release_id, resolve_release, with_features
+from ..suites.recovery.suite import RecoverySuite
 from ..suites.registry import SUITES, suite_of
 from .catalogue import choose_pair, load_catalogue
+from .faults import complete
 from .guests import choose_guests
 from .ledger import load_ledger
 from .profiles import load_profile
@@ -49,6 +52,13 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         raise LabError(f"pair '{pair['name']}' has a ceiling, which the relay presents, and relay is false; leave relay out")
     guests = choose_guests(_listed(given["guest"]), given["guests"], pair, given["releases"], given["guest_machine"])
     profile = load_profile(given["profile"], scenarios)
+    names = _listed(given["combinations"])
+    combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
+    expected = {name: _expected(name, pair, given["releases"]) for name in COMBINATIONS}
+    suite = suite_of(profile)
+    if suite.name == RecoverySuite.name:
+        # All combinations', so that the profile of a run does not depend on which of them it has.
+        profile = complete(profile, scenarios, given, {name: _shown(roles) for name, roles in expected.items()})
     deviations = load_ledger(scenarios)
     features = {need for guest in guests.values() for need in (guest["arch"], *guest["needs"])}
     releases = {
@@ -56,8 +66,6 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     }
     releases = {name: {"name": name, "id": release_id(name, release), **release} for name, release in releases.items()}
     patterns = _listed(given["cases"]) or ["*"]
-    names = _listed(given["combinations"])
-    combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
     digests = {
         "ledger_id": data_id(deviations), "profile_id": data_id(profile),
         "lab_files_id": files_id([Path(path) for path in given["lab_files"]]), "guests_id": data_id(guests),
@@ -71,7 +79,6 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
                 f"({', '.join(earlier['cases'])}); leave them out, or start another run"
             )
         combinations, patterns = earlier["combinations"], earlier["cases"]
-    suite = suite_of(profile)
     selected = {name: select_cases(suite.cases_of_guests(profile, name, list(guests)), patterns) for name in combinations}
     run = earlier["run"] if earlier else given["run"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = Path(given["results_root"]).resolve() / run
@@ -102,7 +109,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "combinations": combinations,
         "shares": deal(rest, given["cells"]),
         "classes": {name: classes(name) for name in combinations},
-        "expected": {name: _expected(name, pair, given["releases"]) for name in combinations},
+        "expected": {name: expected[name] for name in combinations},
         "cells": given["cells"],
         "resume": earlier is not None,
     }
@@ -221,6 +228,11 @@ def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, 
         }
         for role, kind in classes(combination).items()
     }
+
+
+def _shown(expected: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """By role libvirt's version as the other machines are shown it."""
+    return {role: parse_version(facts.get("ceiling") or facts["libvirt"]) for role, facts in expected.items()}
 
 
 def _listed(value: Sequence[str] | str) -> list[str]:
