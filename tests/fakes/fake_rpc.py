@@ -91,7 +91,7 @@ class RelayedLab:
 
     def kept_bytes(self) -> int:
         """Bytes that the relay itself, not the kernel, has taken and not passed on."""
-        ends = [end for relay in self.relays._relays for end in (relay.client, relay.daemon)]
+        ends = [end for relay in self.relays._relays for end in (relay.near, relay.far)]
         return sum(
             sum(map(len, [*end._unread, *end._answers])) + (end._transport.get_write_buffer_size() if end._transport else 0)
             for end in ends

@@ -124,6 +124,10 @@ class Framer:
         if passed < position:
             yield view[passed:position]
 
+    def end(self) -> Iterator[Union[bytes, memoryview, Message]]:
+        """No more will come: nothing more is whole, and ``give_up`` has what was kept back."""
+        return iter(())
+
     def give_up(self) -> bytes:
         """Stop splitting for good.
 

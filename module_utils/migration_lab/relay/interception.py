@@ -3,8 +3,10 @@
 
 An interceptor is asked for each migration call and each reply to one before it is passed on.  The method is a coroutine and
 its direction of its connection waits for it, so an interceptor that delays sleeps, and one that kills a daemon does so
-and waits for it.  A further thing that can happen to a message (not to be passed on, its connection to be closed) is a
-further action here and a further branch in ``relay.Relay._carry_out``.
+and waits for it.
+
+The points of the memory stream are decided about in the same way.  There, ``Drop`` loses what is held back at the point: the last
+bytes at ``stream-end``, and of a tunnelled stream the message that reached the point; ``Answer`` does what ``Forward`` does.
 """
 
 from __future__ import annotations
@@ -84,3 +86,10 @@ class Interceptor(ABC):
     @abstractmethod
     async def passes(self, passage: Passage) -> Action:
         """Say what becomes of a message. Of several interceptors the first that does not say ``Forward`` decides."""
+
+    def wants(self, domain: str) -> Optional[str]:
+        """The point for which a domain's memory stream is to be prepared when it begins, None for none.
+
+        ``stream-end`` alone needs that: until then the stream's newest bytes are held back, which other streams are spared.
+        """
+        return None

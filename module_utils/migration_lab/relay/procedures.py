@@ -35,3 +35,18 @@ MIGRATION = {
     306: "finish3-params",
     307: "confirm3-params",
 }
+
+# Their replies name the place where the target's QEMU waits for the memory stream. v1's does so as well; nothing that the lab
+# runs with a fault speaks v1.
+PREPARES_WITH_URI = frozenset({"prepare2", "prepare3", "prepare3-params"})
+
+# On these the memory stream is sent where it is tunnelled.
+TUNNELS = frozenset(number for number, name in MIGRATION.items() if name.startswith("prepare-tunnel"))
+
+
+def step_of(procedure: str) -> str:
+    """The step that a procedure is in every protocol: ``begin``, ``prepare``, ``perform``, ``finish`` or ``confirm``.
+
+    :param procedure: a name in ``MIGRATION``.
+    """
+    return procedure.partition("-")[0].rstrip("23")

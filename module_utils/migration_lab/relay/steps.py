@@ -21,7 +21,8 @@ class Step:
         procedure: its name in ``procedures.MIGRATION``.
         started: when the call came, in seconds since 1970.
         seconds: time until the reply was passed on, None when none was.
-        result: ``ok``, ``error: `` and libvirt's message, or ``no reply``.
+        result: ``ok``, ``error: `` and libvirt's message, or ``no reply``: what the caller got.
+        answer: what the daemon answered, in the same words, whether that was passed on or not.
     """
 
     link: str
@@ -29,6 +30,7 @@ class Step:
     started: float = field(default_factory=time.time)
     seconds: Optional[float] = None
     result: str = NO_REPLY
+    answer: str = NO_REPLY
     _clock: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
     def end(self, result: str) -> None:
@@ -65,6 +67,11 @@ class StepLog:
         """A call's reply came; too late to be seen when its step has been taken."""
         with self._lock:
             step.end(result)
+
+    def note_answer(self, step: Step, answer: str) -> None:
+        """A daemon answered a call."""
+        with self._lock:
+            step.answer = answer
 
     def take(self, domain: str) -> list[Step]:
         """Give out a domain's steps in the order in which they began, and forget them."""

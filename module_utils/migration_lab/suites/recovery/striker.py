@@ -109,6 +109,11 @@ class Striker(Interceptor):
         with self._lock:
             self._armed.pop(domain, None)
 
+    def wants(self, domain: str) -> Optional[str]:
+        with self._lock:
+            armed = self._armed.get(domain)
+            return None if armed is None else armed.point.name
+
     async def passes(self, passage: Passage) -> Action:
         with self._lock:
             armed = self._armed.get(passage.domain or "")
