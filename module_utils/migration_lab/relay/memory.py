@@ -175,7 +175,8 @@ class MemoryStreams:
         record = self._begin(domain)
 
         def accept() -> asyncio.BaseProtocol:
-            record.close()
+            # Not at once: asyncio wants the server whole until the connection is made.
+            asyncio.get_running_loop().call_soon(record.close)
             if record.stream is not None:
                 return _Refusal()
             record.stream = MemoryStream(domain, record.count, self._recording, self.connections.discard)
