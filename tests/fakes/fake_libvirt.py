@@ -71,6 +71,18 @@ def getVersion():
     return VERSION
 
 
+EVENTS = []
+
+
+def virEventRegisterDefaultImpl():
+    EVENTS.append("registered")
+
+
+def virEventRunDefaultImpl():
+    assert EVENTS == ["registered"]
+    time.sleep(0.01)
+
+
 def misbehave(how):
     """End as a library may."""
     if how.endswith("hang"):
@@ -105,6 +117,11 @@ class Connection(object):
     def __init__(self, uri):
         self.uri = uri
         self.domains = DAEMONS.setdefault(uri, {})
+
+    def setKeepAlive(self, interval, count):
+        assert EVENTS == ["registered"]
+        self.keepalive = (interval, count)
+        return int(self.uri.endswith("elderly"))
 
     def getLibVersion(self):
         return 11003000
@@ -202,6 +219,24 @@ class Domain(object):
         if self.state != RUNNING:
             raise libvirtError("Requested operation is not valid: domain is not running", 55, 10)
         self.state = PAUSED
+
+    def resume(self):
+        if self.state != PAUSED:
+            raise libvirtError("Requested operation is not valid: domain is already running", 55, 10)
+        self.state = RUNNING
+
+    def jobInfo(self):
+        if self._name.endswith("incoming"):
+            message = "Requested operation is not valid: migration statistics are available only on the source host"
+            raise libvirtError(message, 55, 10)
+        if self.state == INACTIVE:
+            raise libvirtError("Requested operation is not valid: domain is not running", 55, 10)
+        return [self._name.endswith("busy") and 2 or 0] + 11 * [0]
+
+    def abortJob(self):
+        misbehave(self._name)
+        if not self._name.endswith("busy"):
+            raise libvirtError("Requested operation is not valid: no job is active on the domain", 55, 10)
 
     def XMLDesc(self, flags):
         assert flags == 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Python 2.6 and 3 share, for the programs that run on the machines under test: agent.py, inspector.py, storage_agent.py."""
+"""What Python 2.6 and 3 share, for the programs that run on the machines under test (cell/*agent.py, inspector, saboteur)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from collections.abc import Iterator
 
 # What a program may use of its modules: names that Python 2.6's documentation has and that Python 3 still has.
 MODULES = {
-    "errno": {"EBUSY", "EFAULT", "EIO", "ENOENT", "ESRCH"},
+    "errno": {"EADDRINUSE", "EADDRNOTAVAIL", "EBUSY", "EFAULT", "EIO", "ENOENT", "ENOSPC", "ESRCH"},
     "fcntl": {"ioctl"},
     "hashlib": {"sha1"},
     "json": {"dumps", "loads"},
     "os": {
-        "O_CREAT", "O_EXCL", "O_RDONLY", "O_RDWR", "SEEK_SET", "close", "ftruncate", "listdir", "lseek", "makedev", "mknod",
-        "open", "path", "read", "unlink", "walk",
+        "O_CREAT", "O_EXCL", "O_RDONLY", "O_RDWR", "O_TRUNC", "P_WAIT", "SEEK_SET", "chmod", "close", "ftruncate", "getpid",
+        "kill", "listdir", "lseek", "lstat", "makedev", "makedirs", "mkdir", "mknod", "open", "path", "read", "rename", "rmdir",
+        "spawnvp", "symlink", "unlink", "walk", "write",
     },
     "re": {"compile", "escape"},
-    "shutil": {"rmtree"},
-    "signal": {"alarm", "signal", "SIGALRM", "SIG_DFL", "SIG_IGN"},
-    "stat": {"S_IFBLK"},
+    "shutil": {"copy2", "copystat", "rmtree"},
+    "signal": {"alarm", "signal", "SIGALRM", "SIGCONT", "SIGKILL", "SIGSTOP", "SIG_DFL", "SIG_IGN"},
+    "socket": {
+        "AF_INET", "AF_INET6", "IPPROTO_IPV6", "IPV6_V6ONLY", "SOCK_STREAM", "error", "socket",
+    },
+    "stat": {"S_IFBLK", "S_ISREG"},
     "struct": {"pack", "unpack"},
     "sys": {"argv", "exc_info", "executable", "exit", "stderr", "stdin", "stdout", "version", "version_info"},
+    "threading": {"Thread"},
     "time": {"sleep", "strftime", "time"},
 }
 ATTRIBUTES: dict[str, set[str]] = {

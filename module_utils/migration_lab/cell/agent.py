@@ -15,8 +15,10 @@ nothing is installed on the machine.
 """
 
 import json
+import os
 import signal
 import sys
+import threading
 import time
 
 try:
@@ -26,9 +28,12 @@ except ImportError:
 
 # virDomainState, in virsh's words.
 STATES = ("no state", "running", "idle", "paused", "in shutdown", "shutoff", "crashed", "pmsuspended")
+# virDomainJobType; none, and those that have ended, are no job.
+JOBS = {0: None, 1: "bounded", 2: "unbounded", 3: None, 4: None, 5: None}
 VIR_ERR_NO_SUPPORT = 3
 VIR_ERR_RPC = 39
 VIR_ERR_NO_DOMAIN = 42
+VIR_ERR_OPERATION_INVALID = 55
 VIR_DOMAIN_START_PAUSED = 1
 VIR_DOMAIN_XML_INACTIVE = 2
 VIR_DOMAIN_UNDEFINE_NVRAM = 4
@@ -39,16 +44,34 @@ class Agent(object):
 
     def __init__(self):
         self._connections = {}
+        self._events = False
 
     def hello(self):
-        """Versions of this machine's client library (libvirt's number) and Python."""
-        return {"libvirt": libvirt.getVersion(), "python": "%d.%d.%d" % sys.version_info[:3]}
+        """Versions of this machine's client library (libvirt's number) and Python, and this process's number."""
+        return {"libvirt": libvirt.getVersion(), "python": "%d.%d.%d" % sys.version_info[:3], "pid": os.getpid()}
 
-    def open(self, connection, uri):
-        """Open a connection and keep it under a name; answers what the daemon reports of itself."""
+    def open(self, connection, uri, keepalive=None):
+        """Open a connection and keep it under a name; answers what the daemon reports of itself.
+
+        ``keepalive`` is the interval in seconds and the count with which the connection is to notice a silent daemon; then the
+        answer's ``keepalive`` tells whether it does: binding and daemon must know how (0.9.8).
+        """
+        known = keepalive is not None and hasattr(libvirt, "virEventRegisterDefaultImpl")
+        if known and not self._events:
+            # Before the first connection, which looks for the event loop when it is opened.
+            libvirt.virEventRegisterDefaultImpl()
+            loop = threading.Thread(target=run_events)
+            loop.setDaemon(True)
+            loop.start()
+            self._events = True
         opened = libvirt.open(uri)
         self._connections[connection] = opened
-        return {"libvirt": opened.getLibVersion(), "hostname": opened.getHostname()}
+        told = {"libvirt": opened.getLibVersion(), "hostname": opened.getHostname()}
+        if keepalive is not None:
+            # 0: in force; 1: the daemon does not know it.
+            known = known and hasattr(opened, "setKeepAlive")
+            told["keepalive"] = bool(known and opened.setKeepAlive(keepalive[0], keepalive[1]) == 0)
+        return told
 
     def hypervisor(self, connection):
         """Version of the daemon's QEMU, in libvirt's number (0 where the daemon knows none)."""
@@ -86,6 +109,30 @@ class Agent(object):
     def suspend(self, connection, name):
         """Pause a running domain."""
         self._domain(connection, name).suspend()
+
+    def resume(self, connection, name):
+        """Let a paused domain run."""
+        self._domain(connection, name).resume()
+
+    def abort_job(self, connection, name):
+        """Abort the job of a domain."""
+        self._domain(connection, name).abortJob()
+
+    def job(self, connection, name):
+        """The job of a domain in a word, null when it has none.
+
+        A target that receives the domain has a job, and refuses to say more of it.
+        """
+        try:
+            kind = self._domain(connection, name).jobInfo()[0]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == VIR_ERR_OPERATION_INVALID and "source host" in error.get_error_message():
+                return {"job": "incoming"}
+            # Gone, or not active any more.
+            if error.get_error_code() in (VIR_ERR_NO_DOMAIN, VIR_ERR_OPERATION_INVALID):
+                return {"job": None}
+            raise
+        return {"job": JOBS.get(kind, "job of type %d" % kind)}
 
     def migrate(self, source, name, target, bits):
         """Migrate under the client's control, between two connections."""
@@ -146,6 +193,12 @@ class Agent(object):
 
     def _domain(self, connection, name):
         return self._connections[connection].lookupByName(name)
+
+
+def run_events():
+    """Run the library's events, which send and answer keepalive, for as long as the agent lives."""
+    while True:
+        libvirt.virEventRunDefaultImpl()
 
 
 def failure(error):

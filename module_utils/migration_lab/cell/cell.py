@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping
+from typing import Mapping, Optional
 from urllib.parse import urlsplit
 
 from .machine import Machine
@@ -15,13 +15,15 @@ class Cell:
     """Three machines that can migrate among themselves.
 
     ``relayed``: by path (``client-source``, ``client-target``, ``source-target``) the address and port at which the relay
-    takes its connections; a path that is missing is direct.
+    takes its connections; a path that is missing is direct.  ``keepalive``: ``interval`` (seconds) and ``count`` that
+    clients set on their connections; None: they set none.
     """
 
     client: Machine
     source: Machine
     target: Machine
     relayed: Mapping[str, str] = field(default_factory=dict)
+    keepalive: Optional[Mapping[str, int]] = None
 
     def uri(self, path: str) -> str:
         """Where a daemon answers those that come by a path."""

@@ -33,6 +33,7 @@ class ClientAgent:
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._agent: Optional[AgentProcess] = None
+        self._process: Optional[int] = None
         self.replaced = 0
         self._retired_seconds = 0.0
 
@@ -47,6 +48,11 @@ class ClientAgent:
         """Seconds spent inside libvirt calls so far."""
         return self._retired_seconds + (self._agent.call_seconds if self._agent else 0.0)
 
+    @property
+    def process(self) -> Optional[int]:
+        """The agent's process number on the client machine, while there is one."""
+        return self._process if self._agent is not None else None
+
     def agent(self) -> AgentProcess:
         """The agent; a new one when none is alive.
 
@@ -58,11 +64,13 @@ class ClientAgent:
         if self._agent is None:
             client = self._cell.client
             agent = AgentProcess(client.exec, client.python)
+            wanted = self._cell.keepalive
+            keepalive = {"keepalive": [wanted["interval"], wanted["count"]]} if wanted else {}
             try:
-                agent.call("hello", OPEN_LIMIT)
+                self._process = agent.call("hello", OPEN_LIMIT)["pid"]
                 for name in SIDES:
                     try:
-                        agent.call("open", OPEN_LIMIT, connection=name, uri=self._cell.uri(f"client-{name}"))
+                        agent.call("open", OPEN_LIMIT, connection=name, uri=self._cell.uri(f"client-{name}"), **keepalive)
                     except (CallError, CallTimeout) as error:
                         raise DaemonSilent(f"the agent on {client.name} could not connect to the {name}: {error}") from error
             except AgentFailure as error:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The syntax of agent, inspector and storage agent is what Python 2.6 and 3 share. What they answer is tested in
-test_agent_protocol.py, test_inspector.py and test_storage_agent.py."""
+"""The syntax of agent, inspector, saboteur and storage agent is what Python 2.6 and 3 share. What they answer is tested in
+test_agent_protocol.py, test_inspector.py, test_saboteur.py and test_storage_agent.py."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from types import ModuleType
 
 import pytest
 
-from migration_lab.cell import agent, inspector, storage_agent
+from migration_lab.cell import agent, inspector, saboteur, storage_agent
 from migration_lab.cell.agent_process import BOOTSTRAP
 from python_2_6 import newer_syntax
 
 PROGRAMS = pytest.mark.parametrize(
-    "program", [agent, inspector, storage_agent], ids=lambda program: program.__name__.rpartition(".")[2]
+    "program", [agent, inspector, saboteur, storage_agent], ids=lambda program: program.__name__.rpartition(".")[2]
 )
 
 

@@ -79,7 +79,9 @@ REFUSED = {"code": 38, "domain": 7, "message": "unable to connect to server: Con
 def test_hello_tells_the_versions_of_library_and_python(python: str, libvirt: Path) -> None:
     asked = [python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]
     version = subprocess.run(asked, capture_output=True, check=True).stdout.decode().strip()
-    assert Talk(python, libvirt, {"call": "hello"}).results == [{"libvirt": 9002, "python": version}]
+    (hello,) = Talk(python, libvirt, {"call": "hello"}).results
+    assert hello.pop("pid") > 1
+    assert hello == {"libvirt": 9002, "python": version}
 
 
 def test_agent_ends_with_its_input(python: str, libvirt: Path) -> None:
@@ -198,6 +200,34 @@ def test_running_domain_is_paused(python: str, libvirt: Path) -> None:
     assert talk.answers[5]["error"] == {
         "code": 55, "domain": 10, "message": "Requested operation is not valid: domain is not running",
     }
+
+
+def test_others_act_on_a_domain(python: str, libvirt: Path) -> None:
+    names = ("mlab-busy", "mlab-idle", "mlab-incoming")
+    talk = Talk(
+        python, libvirt, *OPEN_BOTH,
+        *({"call": "create", "connection": "source", "xml": xml(name), "paused": True} for name in names),
+        *(on("source", "job", name) for name in (*names, "mlab-absent")),
+        on("source", "resume", "mlab-idle"), on("source", "look", "mlab-idle"), on("source", "resume", "mlab-idle"),
+        on("source", "abort_job", "mlab-busy"), on("source", "abort_job", "mlab-idle"),
+    )
+    answers = talk.answers[5:]
+    assert [answer["result"]["job"] for answer in answers[:4]] == ["unbounded", None, "incoming", None]
+    assert [answer["ok"] for answer in answers[4:]] == [True, True, False, True, False]
+    assert answers[5]["result"] == sight(False, "running")
+    assert answers[8]["error"]["code"] == 55
+
+
+def test_keepalive_is_in_force_where_daemon_and_binding_know_it(python: str, libvirt: Path) -> None:
+    keepalive = {"keepalive": [1, 5]}
+    requests = (
+        {**opening("source", "fake://a-source/"), **keepalive}, {**opening("target", "fake://elderly"), **keepalive},
+        opening("plain", "fake://a-source/"),
+    )
+    assert [result.get("keepalive") for result in Talk(python, libvirt, *requests).results] == [True, False, None]
+    binding = libvirt / "libvirt.py"
+    binding.write_text(binding.read_text().replace("def virEventRegisterDefaultImpl", "def another"))
+    assert [result.get("keepalive") for result in Talk(python, libvirt, *requests).results] == [False, False, None]
 
 
 def test_config_is_the_persistent_one(python: str, libvirt: Path) -> None:

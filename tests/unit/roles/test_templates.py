@@ -92,7 +92,7 @@ def test_control_script_gives_the_identity_to_versions_that_do_not_read_it(libvi
 def test_control_script_starts_the_trees_own_daemon() -> None:
     tree, other = render("machine", "0.9.1", kind="tree"), render("machine", "0.9.1")
     assert "libvirtd=$prefix/sbin/libvirtd\n" in tree and ". /etc/migration-lab-tree\n" in tree
-    assert 'cp "$files/qemu.conf" "$prefix/etc/libvirt/"' in tree
+    assert 'cp /etc/libvirt/qemu.conf "$prefix/etc/libvirt/"' in tree
     assert "libvirtd=libvirtd\n" in other and "prefix" not in other and "LD_LIBRARY_PATH" not in other
 
 

@@ -3,10 +3,27 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import time
+import uuid
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping, Optional
 
-from ...model.case import SIDES
+from ...cell import saboteur
+from ...cell.agent_process import AgentFailure
+from ...cell.machine import Machine
+from ...cell.shared_agent import SharedAgent
+from ...guest.config import GuestConfig
+from ...guest.domain_xml import domain_xml
+from ...model.case import ROLES, SIDES, Method
+from ...model.errors import LabError
+from ...relay.relays import Relays
+from ..procedure import Bench
+from .case import RecoveryCase
+from .fault import Strike
+from .observation import StrikeNote
+from .third_party import ThirdParties, ThirdPartyCall
 
 
 @dataclass(frozen=True)
@@ -49,3 +66,349 @@ VERBS: dict[str, Verb] = {
     "take-name": Verb(("target",), options={"active": (True, False)}),
     "take-uuid": Verb(("target",), options={"active": (True, False)}),
 }
+
+# libvirt takes the ports of migrations from these (qemu.conf: migration_port_min, migration_port_max).
+MIGRATION_PORTS = (49152, 49215)
+# How much of the memory that a guest's process has mapped on the source its process on the target may map. Enough for the
+# emulator to load, and too little for the guest's RAM and what TCG needs.
+SHARE_OF_MEMORY = 0.5
+# Seconds that healing waits for calls of third parties that have not ended.
+PENDING_LIMIT = 3.0
+# A message that a fault is to follow at once: seconds. None would have the fault come before it.
+AT_ONCE = 0.0001
+
+# The description of a guest that has another's name or UUID.
+STRANGER = "another guest"
+
+_PROBLEM = "a fault could not be carried out"
+_CALLS = {
+    "abort-job": "abort_job", "destroy-guest": "destroy", "suspend-guest": "suspend", "resume-guest": "resume",
+    "undefine-guest": "undefine",
+}
+# Verbs that a saboteur undoes, and those after which a daemon may not run.
+_UNDONE = ("freeze-daemon", "occupy-ports", "limit-memory", "fill-space", "hide-emulator")
+_STOPPING = ("kill-daemon", "restart-daemon", "power-cut")
+
+
+class Injector:
+    """What carries out the faults of a combination's run: a saboteur on each machine, and third parties on the client."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.saboteurs = {role: SharedAgent(getattr(bench.cell, role), saboteur, _PROBLEM) for role in ROLES}
+        self.third_parties = ThirdParties(bench.cell)
+
+    def start(self) -> None:
+        """Start the agents.
+
+        :raises LabError: when a third party cannot connect.
+        """
+        for agent in self.saboteurs.values():
+            agent.start()
+        self.third_parties.start()
+
+    def close(self) -> None:
+        """End the agents."""
+        self.third_parties.close()
+        for agent in self.saboteurs.values():
+            agent.end()
+        for agent in self.saboteurs.values():
+            agent.close()
+
+    def machine(self, role: str) -> Machine:
+        """A machine of the cell."""
+        machine: Machine = getattr(self.bench.cell, role)
+        return machine
+
+    def injection(self, case: RecoveryCase, name: str, guest: GuestConfig, agent_pid: Optional[int]) -> Injection:
+        """A case's fault, to be carried out once.
+
+        :param name: of the case's domain.
+        :param agent_pid: process number, on the client machine, of the agent that migrates.
+        """
+        return Injection(self, case, name, guest, agent_pid)
+
+
+class CannotStrike(Exception):
+    """A strike that could not be carried out, and why."""
+
+
+class Injection:
+    """A fault that strikes once, and is healed once. ``strike`` runs in a thread of its own, ``heal`` after it.
+
+    Attributes:
+        after: seconds between the delivery of the message and the strikes; 0: the strikes come first.
+        daemons: by side the process number of a daemon that was started again.
+    """
+
+    def __init__(self, injector: Injector, case: RecoveryCase, name: str, guest: GuestConfig, agent_pid: Optional[int]) -> None:
+        self._injector = injector
+        self._case = case
+        self._fault = case.fault
+        self._name = name
+        self._guest = guest
+        self._agent_pid = agent_pid
+        after = self._fault.after
+        self.after = max(AT_ONCE, after[case.number % len(after)] / 1000) if after else 0.0
+        self.daemons: dict[str, int] = {}
+        self._killed: set[str] = set()
+        self._begun: list[Strike] = []
+        self._timers: list[threading.Timer] = []
+        self._pending: list[tuple[Strike, ThirdPartyCall]] = []
+        self._strangers: list[tuple[str, str]] = []
+        self._put_away: list[tuple[str, str]] = []
+
+    @property
+    def killed(self) -> frozenset[str]:
+        """Sides on which the fault killed a process of this guest, seen dead."""
+        return frozenset(self._killed)
+
+    def strike(self) -> list[StrikeNote]:
+        """Do what the fault does; takes 10 s at most. What cannot be done is noted, and the next one done all the same."""
+        return [self._note(strike) for strike in self._fault.strikes]
+
+    def heal(self) -> list[str]:
+        """Undo everything; may be called again.
+
+        :returns: what was done, in words.
+        :raises LabError: when the world cannot be healed.
+        """
+        for timer in self._timers:
+            timer.cancel()
+        healed = self._end_pending()
+        for strike in self._begun:
+            if strike.do == "freeze-agent":
+                # Another case's agent may stand still at the same time.
+                healed += self._undo(strike, "thaw", pid=self._agent_pid)
+            elif strike.do in _UNDONE:
+                healed += self._undo(strike, "undo")
+        healed += self._start_daemons()
+        cut = [strike.on for strike in self._begun if strike.do == "power-cut"]
+        for role in cut:
+            self._relays.rejoin(role)
+            healed.append(f"the {role} is in the network again")
+        healed += self._remove_strangers()
+        if self.daemons or cut:
+            self._injector.third_parties.forget()
+        self._begun.clear()
+        return healed
+
+    def _note(self, strike: Strike) -> StrikeNote:
+        started = time.monotonic()
+        self._begun.append(strike)
+        try:
+            done, detail = True, self._do(strike)
+        except (CannotStrike, AgentFailure, LabError) as error:
+            done, detail = False, str(error)
+        return StrikeNote(strike.do, strike.on, done, detail, round(time.monotonic() - started, 3))
+
+    def _do(self, strike: Strike) -> str:
+        """Carry out a strike and return what was seen."""
+        if strike.do in _CALLS:
+            return self._call(strike, _CALLS[strike.do], connection=strike.on, name=self._name)
+        action: Callable[[Strike], str] = getattr(self, "_" + strike.do.replace("-", "_"))
+        return action(strike)
+
+    # Daemons.
+
+    def _kill_daemon(self, strike: Strike) -> str:
+        killed = self._saboteur(strike, "kill_daemon")
+        if killed is None:
+            raise CannotStrike("the daemon does not run")
+        self.daemons[strike.on] = self._injector.machine(strike.on).restart_daemon()
+        return f"process {killed} was killed, {self.daemons[strike.on]} started"
+
+    def _restart_daemon(self, strike: Strike) -> str:
+        machine = self._injector.machine(strike.on)
+        before = machine.daemon_process()
+        if before is None:
+            raise CannotStrike("the daemon does not run")
+        self.daemons[strike.on] = machine.restart_daemon()
+        return f"process {before} ended, {self.daemons[strike.on]} started"
+
+    def _freeze_daemon(self, strike: Strike) -> str:
+        frozen = self._saboteur(strike, "freeze_daemon")
+        if frozen is None:
+            raise CannotStrike("the daemon does not run")
+        self._thaw_later(strike, frozen)
+        return f"process {frozen} stands still"
+
+    # Processes.
+
+    def _kill_qemu(self, strike: Strike) -> str:
+        killed = self._saboteur(strike, "kill_qemu", name=self._name)
+        if not killed:
+            raise CannotStrike(f"no process of {self._name} is on the {strike.on}")
+        self._killed.add(strike.on)
+        return f"process {', '.join(map(str, killed))} was killed"
+
+    def _kill_agent(self, strike: Strike) -> str:
+        if self._agent_pid is None or not self._saboteur(strike, "kill_process", pid=self._agent_pid):
+            raise CannotStrike("the agent does not run")
+        return f"process {self._agent_pid} was killed"
+
+    def _freeze_agent(self, strike: Strike) -> str:
+        if self._agent_pid is None or not self._saboteur(strike, "freeze_process", pid=self._agent_pid):
+            raise CannotStrike("the agent does not run")
+        self._thaw_later(strike, self._agent_pid)
+        return f"process {self._agent_pid} stands still"
+
+    def _power_cut(self, strike: Strike) -> str:
+        # First the network: no end of a connection may be seen.
+        self._relays.cut_off(strike.on)
+        if strike.on == "client":
+            # Other cases' agents are none of this one's; it runs alone.
+            return self._kill_agent(strike)
+        there = self._saboteur(strike, "qemu", name=self._name)
+        ended = self._saboteur(strike, "power_cut")
+        if there:
+            self._killed.add(strike.on)
+        return f"{ended} processes were ended"
+
+    # Third parties.
+
+    def _migrate_again(self, strike: Strike) -> str:
+        bits = self._case.migrate_bits
+        if self._case.method is Method.NORMAL:
+            return self._call(strike, "migrate", source="source", name=self._name, target="target", bits=bits)
+        # By the URI as the source knows it, not relayed.
+        uri = self._injector.machine("target").uri
+        return self._call(strike, "migrate_to_uri", source="source", name=self._name, uri=uri, bits=bits)
+
+    def _call(self, strike: Strike, call: str, **fields: Any) -> str:
+        there = self._saboteur(strike, "qemu", name=self._name) if call == "destroy" else []
+        made = self._injector.third_parties.call(call, **fields)
+        words = made.words
+        if made.failure:
+            raise CannotStrike(made.failure)
+        if made.outcome is None:
+            self._pending.append((strike, made))
+        if there and made.done:
+            self._note_end(strike.on)
+        return words
+
+    def _note_end(self, side: str) -> None:
+        """Note that a guest that was destroyed has no process any more."""
+        if not self._injector.saboteurs[side].call("qemu", name=self._name):
+            self._killed.add(side)
+
+    # The world.
+
+    def _occupy_ports(self, strike: Strike) -> str:
+        first, last = MIGRATION_PORTS
+        taken = self._saboteur(strike, "occupy_ports", first=first, last=last)
+        return f"{taken} of {last - first + 1} ports from {first} on were taken"
+
+    def _limit_memory(self, strike: Strike) -> str:
+        process = self._source_process()
+        kib = int((process["peak_kib"] or 0) * SHARE_OF_MEMORY)
+        self._saboteur(strike, "limit_memory", emulator=process["program"], kib=kib)
+        return f"{process['program']} has {kib} KiB for a guest that comes in"
+
+    def _hide_emulator(self, strike: Strike) -> str:
+        emulator = self._source_process()["program"]
+        self._saboteur(strike, "hide_emulator", emulator=emulator)
+        return f"{emulator} is gone"
+
+    def _source_process(self) -> dict[str, Any]:
+        """The guest's process on the source, whose program is the one that the target is asked for."""
+        processes = self._injector.saboteurs["source"].call("qemu", name=self._name)
+        if not processes:
+            raise CannotStrike(f"no process of {self._name} is on the source, so its emulator is not known")
+        # An old libvirt has a script before the emulator (the role machine_files).
+        process: dict[str, Any] = processes[0]
+        return {**process, "program": re.sub(r"\.real$", "", process["program"])}
+
+    def _fill_space(self, strike: Strike) -> str:
+        what = dict(strike.options)["what"]
+        self._saboteur(strike, "fill_space", what=what)
+        return f"the file system of the guests' {what} is full"
+
+    def _take_name(self, strike: Strike) -> str:
+        return self._stranger(strike, self._name, str(uuid.uuid4()))
+
+    def _take_uuid(self, strike: Strike) -> str:
+        return self._stranger(strike, f"{self._name}-stranger", self._injector.bench.domains.identity(self._name))
+
+    def _stranger(self, strike: Strike, name: str, identity: str) -> str:
+        """Put another guest on a side; a config that the side has of the guest itself is put away for the time."""
+        ask, side = self._injector.third_parties.ask, strike.on
+        if ask("look", connection=side, name=self._name).get("persistent"):
+            self._put_away.append((side, ask("config", connection=side, name=self._name)["xml"]))
+            ask("undefine", connection=side, name=self._name)
+        xml = domain_xml(self._guest, name, identity, STRANGER)
+        self._strangers.append((side, name))
+        if dict(strike.options)["active"]:
+            # Paused before it has begun, so that nobody takes it for the guest: it has no counter.
+            ask("create", connection=side, xml=xml, paused=True)
+        else:
+            ask("define", connection=side, xml=xml)
+        return f"{name} with UUID {identity} is there"
+
+    # Healing.
+
+    def _end_pending(self) -> list[str]:
+        ended = []
+        deadline = time.monotonic() + PENDING_LIMIT
+        while self._pending:
+            strike, made = self._pending.pop()
+            if made.wait(max(0.0, deadline - time.monotonic())):
+                self._injector.third_parties.give_back(made.client)
+                if made.call == "destroy" and made.done:
+                    self._note_end(strike.on)
+                ended.append(f"the third party's {strike.do} ended late: {made.words}")
+            else:
+                made.client.drop()
+                ended.append(f"the third party's {strike.do} never ended")
+        return ended
+
+    def _start_daemons(self) -> list[str]:
+        started = []
+        for side in sorted({strike.on for strike in self._begun if strike.do in _STOPPING and strike.on in SIDES}):
+            machine = self._injector.machine(side)
+            if machine.daemon_process() is None:
+                self.daemons[side] = machine.restart_daemon()
+                started.append(f"the daemon on the {side} was started")
+        return started
+
+    def _remove_strangers(self) -> list[str]:
+        ask, healed = self._injector.third_parties.ask, []
+        try:
+            while self._strangers:
+                side, name = self._strangers[-1]
+                sight = ask("look", connection=side, name=name)
+                if sight.get("active"):
+                    ask("destroy", connection=side, name=name)
+                if sight.get("persistent"):
+                    ask("undefine", connection=side, name=name)
+                healed.append(f"{name} was removed from the {side}")
+                self._strangers.pop()
+            while self._put_away:
+                side, xml = self._put_away[-1]
+                ask("define", connection=side, xml=xml)
+                healed.append(f"the {side} has its config again")
+                self._put_away.pop()
+        except AgentFailure as error:
+            raise LabError(f"another guest could not be removed: {error}; provision the combination again") from error
+        return healed
+
+    # What they need.
+
+    @property
+    def _relays(self) -> Relays:
+        relays = self._injector.bench.relays
+        assert relays is not None
+        return relays
+
+    def _undo(self, strike: Strike, call: str, **fields: Any) -> list[str]:
+        return [f"{words} on the {strike.on}" for words in self._saboteur(strike, call, **fields)]
+
+    def _saboteur(self, strike: Strike, call: str, **fields: Any) -> Any:
+        return self._injector.saboteurs[strike.on].call(call, **fields)
+
+    def _thaw_later(self, strike: Strike, pid: int) -> None:
+        if strike.seconds is not None:
+            timer = threading.Timer(strike.seconds, self._saboteur, (strike, "thaw"), {"pid": pid})
+            timer.daemon = True
+            timer.start()
+            self._timers.append(timer)
