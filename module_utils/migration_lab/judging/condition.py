@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, Optional
@@ -11,6 +12,9 @@ from ..model.case import MIGRATE_FLAGS, ROLES, SIDES, Case, Method, State
 from ..model.errors import LabError
 from ..model.protocol import PROTOCOL_V3
 from ..model.version import parse_version
+
+# The suites that conditions know: a guest that migrates, and one that meets a fault while it does.
+MIGRATION, RECOVERY = "migration", "recovery"
 
 # Above all versions that ``parse_version`` makes numbers of.
 _ENDLESS = 10**12
@@ -72,6 +76,15 @@ def _names(names: Iterable[str]) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(names)}}
 
 
+def _patterns(words: str, axis: str) -> Condition:
+    """Shell patterns of a case's place on an axis of its matrix. A case that does not have the axis meets none."""
+    return Condition(
+        {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string", "minLength": 1}},
+        lambda patterns: f"{words} {' or '.join(patterns)}",
+        lambda patterns, case: any(fnmatch.fnmatchcase(case.own_axes.get(axis, ""), pattern) for pattern in patterns),
+    )
+
+
 def _versions_text(versions: str) -> str:
     """``>=0.9.2 <1.3.0`` as ``from 0.9.2, below 1.3.0``."""
     return versions.replace(">=", "from ").replace(" <", ", below ").replace("<", "below ")
@@ -125,7 +138,16 @@ CONDITIONS: dict[str, Condition] = {
         _names(MIGRATE_FLAGS), lambda flags: f"without flag {' or '.join(flags)}",
         lambda flags, case: not set(flags) & set(case.migrate_flags),
     ),
+    "suite": Condition(
+        {"enum": [MIGRATION, RECOVERY]}, lambda suite: f"suite {suite}",
+        lambda suite, case: bool(suite == (RECOVERY if "fault" in case.own_axes else MIGRATION)),
+    ),
+    "point": _patterns("point", "point"),
+    "fault": _patterns("fault", "fault"),
 }
+
+# Conditions that only a case of suite recovery can meet.
+STRUCK = {"point", "fault"}
 
 
 def conditions_text(when: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Mapping, Optional, Sequence
 from ..model.case import Case
 from ..model.verdict import Verdict
 from .check import FAIL, Check, Judgement
-from .condition import Conditions, Situation
+from .condition import MIGRATION, RECOVERY, STRUCK, Conditions, Situation
 
 # The check that fails when a daemon has died: cases of such an entry are run alone.
 DAEMONS_ALIVE = "daemons-alive"
@@ -55,7 +55,10 @@ class Deviation:
     def from_data(cls, data: Mapping[str, Any]) -> Deviation:
         """An entry of the ledger that was validated (``ledger.load_ledger``)."""
         effects = tuple(Effect.from_data(effect) for effect in data["effects"])
-        return cls(data["id"], Conditions.from_data(data["when"]), effects, data["cause"], data["reference"])
+        # A known misbehaviour of good migrations need not be the only thing that goes wrong when a fault strikes as well.
+        suite = RECOVERY if STRUCK & set(data["when"]) else MIGRATION
+        when = Conditions.from_data({"suite": suite, **data["when"]})
+        return cls(data["id"], when, effects, data["cause"], data["reference"])
 
     @property
     def kills(self) -> bool:

@@ -17,6 +17,7 @@ from ..suites.recovery.fault import Fault
 from ..suites.recovery.injection import VERBS
 from ..suites.recovery.point import Point, points
 from ..suites.recovery.suite import RecoverySuite
+from .promises import load_promises
 from .schema import read_yaml, validate
 
 AFTERMATHS = {
@@ -90,7 +91,7 @@ def complete(
         "call_limit": limit,
         "protocols": {combination: _protocols(profile, versions) for combination, versions in shown.items()},
         "faults": _chosen(load_faults(scenarios), given["faults"]),
-        "promises": [],
+        "promises": load_promises(scenarios),
     }
 
 

@@ -3,26 +3,25 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ..judging.condition import CONDITIONS, Conditions
+from ..judging.condition import CONDITIONS, RECOVERY, STRUCK, Conditions
 from ..judging.deviation import Deviation
 from ..model.case import Case, Method, with_guests
 from ..model.combination import COMBINATIONS
 from ..model.errors import LabError
 from ..suites.recovery.suite import RecoverySuite
 from ..suites.registry import SUITES, suite_of
-from .faults import every_case
+from .faults import every_case, load_faults
 from .profiles import load_profile
+from .promises import point_names
 from .schema import read_yaml, validate
 
 LEDGER_FILE = "deviations.yml"
-
-# Conditions that only a case with a fault can meet.
-_STRUCK = {"point", "fault"}
 
 
 def ledger_schema(scenarios: Path) -> dict[str, Any]:
@@ -50,7 +49,9 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
     for entry in entries:
         _check_fields(entry, f"{path}: deviation '{entry['id']}'")
     ledger = [Deviation.from_data(entry) for entry in entries]
-    struck = any(_STRUCK & set(deviation.when.values) for deviation in ledger)
+    struck = any(deviation.when.values["suite"] == RECOVERY for deviation in ledger)
+    if struck:
+        _check_patterns(entries, scenarios, str(path))
     cases = _all_cases(scenarios, _guests(entries, scenarios, str(path)), struck)
     reached = {deviation.id: _reached(deviation, cases) for deviation in ledger}
     for deviation in ledger:
@@ -78,6 +79,19 @@ def _check_fields(entry: dict[str, Any], where: str) -> None:
         raise LabError(f"{where}, {error}") from error
 
 
+def _check_patterns(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> None:
+    """Patterns of points and faults: each must match one that there is."""
+    known = {"point": point_names(), "fault": [fault["name"] for fault in load_faults(scenarios)]}
+    for entry in entries:
+        for field in sorted(STRUCK & set(entry["when"])):
+            for pattern in entry["when"][field]:
+                if not fnmatch.filter(known[field], pattern):
+                    raise LabError(
+                        f"{where}: deviation '{entry['id']}', when, {field}: no {field} is like '{pattern}'; the {field}s are "
+                        f"{', '.join(known[field])}"
+                    )
+
+
 def _guests(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> list[str]:
     """The guests that entries ask for, and one that none of them does."""
     shipped = {path.stem for path in (scenarios / "guests").glob("*.yml")}
@@ -94,8 +108,8 @@ def _guests(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> l
 def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> list[Case]:
     """The cases of all profiles, each once for each guest, whatever combinations it has.
 
-    :param struck: whether those with a fault are wanted: there are thousands, and for entries that ask neither for a point nor
-        for a fault they are like the others.
+    :param struck: whether those with a fault are wanted: there are thousands, and entries of suite migration never apply to
+        them.
     """
     cases: dict[Case, None] = {}
     for path in sorted((scenarios / "profiles").glob("*.yml")):

@@ -15,8 +15,6 @@ from ..model.combination import COMBINATIONS, classes
 # The profiles of playbooks/survey.yml and playbooks/guest_check.yml, whose guests are in no file of the lab.
 SURVEY = "survey"
 GUEST_CHECK = "guest-check"
-# The profile of playbooks/recovery.yml.
-RECOVERY = "recovery"
 # The run of a check that leaves parts of the guests out (playbooks/guest_check.yml).
 SEARCH = "search"
 
@@ -99,9 +97,6 @@ def again_text(run: Mapping[str, Any], combination: str, case: str) -> str:
         settings["combinations"] = combination
         if run.get("run") == SEARCH:  # its guests are made again by the search for what stops the user's
             chosen = f"'cases={rest}'"
-    elif run["profile"] == RECOVERY:
-        playbook = "recovery"
-        settings |= {"guest": run["guest"], "combination": combination}
     else:
         settings |= {"profile": run["profile"], "guest": run["guest"], "combination": combination}
     return " ".join([

@@ -48,7 +48,7 @@ class Stage:
         except RunBroken:
             raise
         except FAILURES as error:
-            attempt = Attempt(case, number)
+            attempt = Attempt(case, number, seen=self.procedure.observation())
             attempt.seen.lab_error = f"could not be run alone: {error}"
         seen = attempt.seen
         if not (seen.daemon_deaths or seen.expected_deaths):
@@ -80,7 +80,7 @@ class Stage:
             steps=tuple(step.to_data() for step in attempt.steps), lab_error=attempt.seen.lab_error,
             seconds=attempt.seconds, call_seconds=attempt.call_seconds, worker=worker, beside=tuple(sorted(beside)),
             logs=tuple(logs), suite=self.suite, cell=self.cell_name,
-            details=attempt.seen.details(),
+            details={**self.rules.describe(case, attempt.seen), **attempt.seen.details()},
         ))
         self.call_seconds += attempt.call_seconds
 

@@ -48,6 +48,10 @@ class Rules(ABC):
         judgement = self.compare(case, seen)
         return judgement if seen.lab_error else apply(judgement, self._deviation(case))
 
+    def describe(self, case: Case, seen: Observation) -> dict[str, Any]:
+        """What the journal keeps of a case beside checks and facts: what follows from both, in the suite's words."""
+        return {}
+
     def expected_deaths(self, case: Case) -> frozenset[str]:
         """The roles (``source``, ``target``) whose daemons the case kills on purpose.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Mapping, Sequence
 
 from ...judging.check import Judgement
@@ -13,8 +14,9 @@ from ..suite import Rules, Suite
 from .case import RecoveryCase, choose
 from .checks import CHECKS, FURTHER_CHECKS, judge
 from .observation import RecoveryObservation
+from .outcome import outcome
 from .procedure import Recovery
-from .promise import Promise
+from .promise import Promise, promised
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,18 @@ class RecoveryRules(Rules):
     def compare(self, case: Case, seen: Observation) -> Judgement:
         assert isinstance(case, RecoveryCase)
         assert isinstance(seen, RecoveryObservation)
-        promises = tuple(map(Promise.from_data, self.profile.get("promises", ())))
-        return judge(case, seen, promises, self.situation(case))
+        return judge(case, seen, self.promises, self.situation(case))
+
+    def describe(self, case: Case, seen: Observation) -> dict[str, Any]:
+        assert isinstance(case, RecoveryCase)
+        assert isinstance(seen, RecoveryObservation)
+        promise = promised(self.promises, case, self.situation(case))
+        return {"outcome": outcome(case, seen).value, "promise": promise.id if promise else "", "stage": case.point.stage}
+
+    @cached_property
+    def promises(self) -> tuple[Promise, ...]:
+        """What libvirt promises, by the run's profile."""
+        return tuple(map(Promise.from_data, self.profile.get("promises", ())))
 
     def expected_deaths(self, case: Case) -> frozenset[str]:
         assert isinstance(case, RecoveryCase)
