@@ -6,13 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-import yaml
-
 from migration_lab.model.case import Case, with_guests
 from migration_lab.model.profile import Profile
+from migration_lab.planning.schema import read_yaml
 from synthetic_run import ROOT, SyntheticRun, refused
 
-PROFILE = Profile.from_data(yaml.safe_load((ROOT / "scenarios/profiles/guest-check.yml").read_text()))
+PROFILE = Profile.from_data(read_yaml(ROOT / "scenarios/profiles/guest-check.yml"))
 PREFERRED = "p2p/transient-running/live"
 
 HT = {

@@ -7,13 +7,12 @@ import json
 import re
 from typing import Any
 
-import yaml
-
 from migration_lab.planning.catalogue import OWN, SECTIONS, load_catalogue
+from migration_lab.planning.schema import read_yaml
 from synthetic_run import ROOT
 
 SCENARIOS = ROOT / "scenarios"
-DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "roles/settings/defaults/main.yml").read_text())
+DEFAULTS: dict[str, Any] = read_yaml(ROOT / "roles/settings/defaults/main.yml")
 NAMED = re.findall(r": \$(\w+)$", "".join((SCENARIOS / f"{section}.yml").read_text() for section in SECTIONS), re.MULTILINE)
 SETTINGS = {name: DEFAULTS[name] for name in NAMED}
 NO_OWN: dict[str, Any] = {name: {} for name in OWN}

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, Optional
 
-import yaml
-
 from migration_lab.journal.case_result import HELD_DEATH, CaseResult
 from migration_lab.journal.journal import SCHEMA, Journal
 from migration_lab.judging.deviation import Deviation, apply
@@ -18,11 +16,12 @@ from migration_lab.model.case import Case, State
 from migration_lab.model.combination import RUNNING_ORDER, classes
 from migration_lab.model.profile import Profile
 from migration_lab.model.verdict import Verdict
+from migration_lab.planning.schema import read_yaml
 from migration_lab.suites.migration.checks import judge
 from migration_lab.suites.migration.expectation import expect
 
 ROOT = Path(__file__).parents[2]
-PROFILE = Profile.from_data(yaml.safe_load((ROOT / "scenarios/profiles/canonical.yml").read_text()))
+PROFILE = Profile.from_data(read_yaml(ROOT / "scenarios/profiles/canonical.yml"))
 CASES = PROFILE.cases()
 BY_ID = {case.id: case for case in CASES}
 
@@ -31,7 +30,7 @@ LIBVIRT = {"old": "9.0.0", "new": "11.3.0"}
 HYPERVISOR = {"old": "7.2.22", "new": "10.0.6"}
 
 # The first entry of the ledger, which explains a paused guest that arrives running.
-LEDGER = yaml.safe_load((ROOT / "scenarios/deviations.yml").read_text())
+LEDGER = read_yaml(ROOT / "scenarios/deviations.yml")
 DEVIATION = Deviation.from_data(LEDGER[0])
 EMULATED = {"name": "emulated-v2", "old": "debian-12", "new": "debian-12", "boundary": "0.9.2", "ceiling": "0.9.1"}
 STEPS = [

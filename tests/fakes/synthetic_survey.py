@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from migration_lab.model.case import with_guests
 from migration_lab.model.profile import Profile
+from migration_lab.planning.schema import read_yaml
 from synthetic_run import ROOT, SyntheticRun
 
-PROFILE = Profile.from_data(yaml.safe_load((ROOT / "scenarios/profiles/survey.yml").read_text()))
+PROFILE = Profile.from_data(read_yaml(ROOT / "scenarios/profiles/survey.yml"))
 GUESTS = ["net-igb-q35", "net-e1000-q35", "video-qxl-q35", "crypto-virtio-q35"]
 CASES = with_guests(PROFILE.cases(), GUESTS)
 

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 from xml.etree import ElementTree
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from ..cell.providers.container import application, kernel
@@ -24,6 +25,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 # QEMU called its board pc-0.14 up to 1.3, and pc-i440fx-1.4 from 1.4 on.
 I440FX_NAMED = parse_version("1.4")
+
+_ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
 
 _UNITS = {"KiB": 1, "k": 1, "K": 1, "MiB": 1024, "M": 1024, "GiB": 1024**2, "G": 1024**2}
 
@@ -117,16 +120,20 @@ def _render(guest: Mapping[str, Any], libvirt: str, qemu: str) -> str:
             raise LabError(f"guest '{guest['name']}': its template asks for disk '{name}'; give its size in 'disks'")
         return disk_path(MARKERS["name"], name)
 
-    environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
     values = {
         **MARKERS, "arch": guest["arch"], "machine": guest["machine"], "memory_kib": guest["memory"] * 1024,
         **(_kernels(guest["arch"]) if guest["arch"] in ARCHITECTURES else {}),
         "since": since, "qemu_since": qemu_since, "disk": disk,
     }
     try:
-        return environment.from_string(guest["xml"]).render(values)
+        return _compiled(guest["xml"]).render(values)
     except (TemplateError, ArithmeticError, TypeError, ValueError) as error:
         raise LabError(f"guest '{guest['name']}': its template cannot be used ({error}); correct 'xml'") from error
+
+
+@cache
+def _compiled(template: str) -> Template:
+    return _ENVIRONMENT.from_string(template)
 
 
 def _kernels(arch: str) -> dict[str, str]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-import yaml
+
+from migration_lab.planning.schema import read_yaml
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "docs" / "ci").glob("*.yml"))
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 SETTINGS = {
-    name for path in ROOT.glob("roles/*/defaults/main.yml") for name in yaml.safe_load(path.read_text()) or ()
+    name for path in ROOT.glob("roles/*/defaults/main.yml") for name in read_yaml(path) or ()
 }
 
 
@@ -38,12 +39,12 @@ def make_targets(text: str) -> list[str]:
 
 
 def test_continuous_integration_runs_all_tests() -> None:
-    data = yaml.safe_load(WORKFLOW.read_text())
+    data = read_yaml(WORKFLOW)
     assert set(make_targets("\n".join(commands(data)))) == {"lint", "unit", "test"}
 
 
 def test_continuous_integration_tries_the_pinned_ansible_core_and_the_oldest_python() -> None:
-    tried = yaml.safe_load(WORKFLOW.read_text())["jobs"]["unit"]["strategy"]["matrix"]["include"]
+    tried = read_yaml(WORKFLOW)["jobs"]["unit"]["strategy"]["matrix"]["include"]
     pinned = re.search(r"^ansible-core==(\d+\.\d+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert pinned and pinned[1] in {entry["ansible-core"] for entry in tried}
     oldest = re.search(r"Python (\d\.\d+) or later", (ROOT / "Makefile").read_text())
@@ -56,7 +57,7 @@ def test_there_is_an_example_for_each_service() -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_what_exists(path: Path) -> None:
-    text = "\n".join(commands(yaml.safe_load(path.read_text())))
+    text = "\n".join(commands(read_yaml(path)))
     playbooks = re.findall(r"playbooks/\S+\.yml", text)
     assert "playbooks/nightly.yml" in playbooks
     assert all((ROOT / playbook).is_file() for playbook in playbooks)
@@ -67,7 +68,7 @@ def test_an_example_runs_what_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_keeps_results_of_a_night_that_failed(path: Path) -> None:
-    data = yaml.safe_load(path.read_text())
+    data = read_yaml(path)
     if path.stem == "gitlab-ci":
         job = data["nightly"]
         assert job["artifacts"]["when"] == job["cache"]["when"] == "always"
@@ -80,7 +81,7 @@ def test_an_example_keeps_results_of_a_night_that_failed(path: Path) -> None:
 
 
 def test_the_commit_hooks_run_what_make_lint_runs_and_download_nothing() -> None:
-    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    repositories = read_yaml(ROOT / ".pre-commit-config.yaml")["repos"]
     assert [repository["repo"] for repository in repositories] == ["local"]
     entries = [hook["entry"].rpartition(".venv/bin/")[2] for hook in repositories[0]["hooks"]]
     assert [hook["language"] for hook in repositories[0]["hooks"]] == ["system"] * len(entries)

@@ -6,13 +6,13 @@ from __future__ import annotations
 import csv
 
 import pytest
-import yaml
 
 from migration_lab.model.case import MIGRATE_FLAGS, Case, FlagSet, Method, Scenario, State, select_cases
 from migration_lab.model.errors import LabError
 from migration_lab.model.profile import Profile
 from migration_lab.model.verdict import JUDGED, RED_VERDICTS, Verdict
 from migration_lab.model.version import format_version, parse_version
+from migration_lab.planning.schema import read_yaml
 from synthetic_run import CASES, PROFILE, ROOT
 
 # include/libvirt/libvirt-domain.h, enum virDomainMigrateFlags
@@ -30,7 +30,7 @@ def test_migrate_flags_are_libvirts() -> None:
 
 @pytest.mark.parametrize("profile", ["canonical", "tck"])
 def test_cases_are_numbered_in_the_order_of_the_expected_files(profile: str) -> None:
-    data = yaml.safe_load((ROOT / f"scenarios/profiles/{profile}.yml").read_text())
+    data = read_yaml(ROOT / f"scenarios/profiles/{profile}.yml")
     with (ROOT / f"tests/expected/{profile}.csv").open() as stream:
         expected = [(int(row["number"]), row["case"]) for row in csv.DictReader(stream)]
     assert [(case.number, case.id) for case in Profile.from_data(data).cases()] == expected

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from fake_machines import FakeRelays, FakeWitness, fake_guest, make_cell
 from fake_rpc import domain_payload
@@ -24,6 +23,7 @@ from migration_lab.journal.journal import Journal, read_journal
 from migration_lab.model.case import ROLES, select_cases
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.errors import LabError
+from migration_lab.planning.schema import read_yaml
 from migration_lab.relay.domain_names import DomainNames
 from migration_lab.relay.relays import Relays
 from migration_lab.relay.steps import Step
@@ -35,7 +35,7 @@ from migration_lab.suites.registry import suite_of
 from synthetic_run import CASES, ROOT
 
 IDS = [case.id for case in CASES]
-DATA = yaml.safe_load((ROOT / "scenarios/profiles/canonical.yml").read_text())
+DATA = read_yaml(ROOT / "scenarios/profiles/canonical.yml")
 
 
 def chosen(*patterns: str) -> tuple[str, ...]:

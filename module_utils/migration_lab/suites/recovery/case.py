@@ -86,17 +86,17 @@ def _full(every: Sequence[Triple], profile: Profile) -> _Chosen:
 
 def _pairwise(every: Sequence[Triple], profile: Profile) -> _Chosen:
     options = list(itertools.product(profile.scenarios, profile.flags))
+    choices = [(triple, [(option, _pairs(triple, *option)) for option in options]) for triple in every]
     # A pair that no triple can have does not exist, so each triple's own options are all that is to be covered.
-    missing = {pair for triple in every for option in options for pair in _pairs(triple, *option)}
+    missing = {pair for _, offered in choices for _, pairs in offered for pair in pairs}
     used: Counter[str] = Counter()
     # What the first round leaves is covered by triples that come again.
     for round_ in itertools.count():
-        for triple in every:
-            scenario, flags = max(
-                options,
-                key=lambda option: (len(missing & _pairs(triple, *option)), -used[option[0].name] - used[option[1].name]),
+        for triple, offered in choices:
+            (scenario, flags), pairs = max(
+                offered, key=lambda one: (len(missing & one[1]), -used[one[0][0].name] - used[one[0][1].name])
             )
-            new = missing & _pairs(triple, scenario, flags)
+            new = missing & pairs
             if new or not round_:
                 missing -= new
                 used.update((scenario.name, flags.name))

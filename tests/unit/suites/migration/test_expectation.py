@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from migration_lab.model.case import Case, FlagSet, Method, Scenario, State
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.profile import Profile
 from migration_lab.model.protocol import expect_protocol
 from migration_lab.model.version import parse_version
+from migration_lab.planning.schema import read_yaml
 from migration_lab.suites.migration.expectation import Expectation, expect, replaces_config
 from synthetic_run import ROOT
 
@@ -25,7 +25,7 @@ def rows(profile: str) -> Iterator[dict[str, str]]:
 
 
 def cases(profile: str) -> dict[int, Case]:
-    data = yaml.safe_load((ROOT / f"scenarios/profiles/{profile}.yml").read_text())
+    data = read_yaml(ROOT / f"scenarios/profiles/{profile}.yml")
     return {case.number: case for case in Profile.from_data(data).cases()}
 
 

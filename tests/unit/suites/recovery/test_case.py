@@ -8,18 +8,18 @@ from functools import cache
 from typing import Any
 
 import pytest
-import yaml
 
 from migration_lab.model.case import Method
+from migration_lab.planning.schema import read_yaml
 from migration_lab.suites.recovery.case import RecoveryCase, choose, triples
 from migration_lab.suites.recovery.fault import DELIVERIES, Fault
 from migration_lab.suites.recovery.injection import VERBS
 from synthetic_run import ROOT
 
-CANONICAL = yaml.safe_load((ROOT / "scenarios/profiles/canonical.yml").read_text())
+CANONICAL = read_yaml(ROOT / "scenarios/profiles/canonical.yml")
 FAULTS: list[dict[str, Any]] = [
     {**entry, "group": path.stem}
-    for path in sorted((ROOT / "scenarios/faults").glob("*.yml")) for entry in yaml.safe_load(path.read_text())
+    for path in sorted((ROOT / "scenarios/faults").glob("*.yml")) for entry in read_yaml(path)
 ]
 V3 = {method.value: "v3" for method in Method}
 V2 = {method.value: "v2" for method in Method}
