@@ -26,7 +26,7 @@ options:
     description: Of suite C(recovery), V(smoke), V(pairwise) or V(full); empty for the profile's own, as for the options after it.
     type: str
     default: ''
-  repeat: {description: Of suite C(recovery), how often each case runs., type: str, default: ''}
+  repeat: {description: "Of suite C(recovery), how often each case runs.", type: str, default: ''}
   aftermath: {description: "Of suite C(recovery), what the manager does when the migration failed.", type: str, default: ''}
   faults:
     description: Of suite C(recovery), patterns of faults or their groups with commas between them; empty for all.

@@ -37,7 +37,7 @@ def check_combinations(names: Iterable[str]) -> list[str]:
     return [name for name in RUNNING_ORDER if name in wanted]
 
 
-def deal(cases: Mapping[str, Sequence[str]], cells: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def deal(cases: Mapping[str, Iterable[str]], cells: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Deal the cases of combinations (in running order) out among cells, in stretches of nearly equal numbers of cases.
 
     Stretches, not every n-th: inside a stretch only one machine changes at a time.
@@ -53,4 +53,26 @@ def deal(cases: Mapping[str, Sequence[str]], cells: Sequence[str]) -> dict[str, 
         for combination, case in everything[start:end]:
             stretches.setdefault(combination, []).append(case)
         shares[cell] = [{"combination": combination, "cases": ids} for combination, ids in stretches.items()]
+    return shares
+
+
+def spread(cases: Mapping[str, Mapping[str, float]], cells: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Deal the cases of each combination out among all cells, so that all of them have about as much to do.
+
+    The most expensive case goes first, always to the cell with the least to do, and a cell runs what it got in the given order.
+
+    :param cases: by combination (in running order) and case id how much of a cell's time the case takes, in any unit.
+    :returns: as ``deal``.
+    """
+    shares: dict[str, list[dict[str, Any]]] = {cell: [] for cell in cells}
+    loads = dict.fromkeys(cells, 0.0)
+    for combination, efforts in cases.items():
+        dealt: dict[str, set[str]] = {cell: set() for cell in cells}
+        for case in sorted(efforts, key=lambda case: -efforts[case]):
+            cell = min(cells, key=loads.__getitem__)
+            dealt[cell].add(case)
+            loads[cell] += efforts[case]
+        for cell, ids in dealt.items():
+            if ids:
+                shares[cell].append({"combination": combination, "cases": [case for case in efforts if case in ids]})
     return shares

@@ -65,8 +65,8 @@ def complete(
     :param profile: as ``profiles.load_profile`` returns it.
     :param options: the settings ``OPTIONS``, as texts; empty for what the profile has.
     :param shown: by combination and role libvirt's version as a number, as the other machines are shown it.
-    :returns: the profile with ``faults``, ``promises``, ``protocols`` by combination and method, ``selection``, ``repeat``,
-        ``aftermath``, ``keepalive`` (seconds ``interval`` and ``count``) and ``call_limit`` (seconds).
+    :returns: the profile with ``faults``, ``fault_patterns``, ``promises``, ``protocols`` by combination and method,
+        ``selection``, ``repeat``, ``aftermath``, ``keepalive`` (seconds ``interval`` and ``count``) and ``call_limit`` (seconds).
     :raises LabError: on the first option that is wrong.
     """
     given = {name: str(options.get(name) or "") for name in OPTIONS}
@@ -82,6 +82,7 @@ def complete(
             f"call_limit is {limit} seconds, and keepalive (interval {keepalive['interval']}, count {keepalive['count']}) takes "
             f"{silence} to notice a silent peer; give a higher call_limit, or shorter keepalive"
         )
+    patterns = [pattern.strip() for pattern in given["faults"].split(",") if pattern.strip()] or ["*"]
     return {
         **profile,
         "selection": selection,
@@ -90,7 +91,8 @@ def complete(
         "keepalive": keepalive,
         "call_limit": limit,
         "protocols": {combination: _protocols(profile, versions) for combination, versions in shown.items()},
-        "faults": _chosen(load_faults(scenarios), given["faults"]),
+        "fault_patterns": patterns,
+        "faults": _chosen(load_faults(scenarios), patterns),
         "promises": load_promises(scenarios),
     }
 
@@ -154,13 +156,12 @@ def _protocols(profile: Mapping[str, Any], versions: Versions) -> dict[str, str]
     return {method.value: expect_protocol(case, versions) for method, case in cases.items()}
 
 
-def _chosen(faults: list[dict[str, Any]], patterns: str) -> list[dict[str, Any]]:
-    """The faults whose name or group is like one of the patterns, with commas between them; all without a pattern."""
-    wanted = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()] or ["*"]
-    for pattern in wanted:
+def _chosen(faults: list[dict[str, Any]], patterns: Sequence[str]) -> list[dict[str, Any]]:
+    """The faults whose name or group is like one of the patterns."""
+    for pattern in patterns:
         if not any(_is_like(fault, pattern) for fault in faults):
             raise LabError(f"there is no fault '{pattern}'; the faults are {', '.join(fault['name'] for fault in faults)}")
-    return [fault for fault in faults if any(_is_like(fault, pattern) for pattern in wanted)]
+    return [fault for fault in faults if any(_is_like(fault, pattern) for pattern in patterns)]
 
 
 def _is_like(fault: Mapping[str, Any], pattern: str) -> bool:

@@ -16,7 +16,7 @@ from ..journal.run_file import read_run_file
 from ..journal.whole_file import write_whole
 from ..lab_host.abilities import WANTED_LIMITS
 from ..model.case import select_cases
-from ..model.combination import COMBINATIONS, check_combinations, classes, deal
+from ..model.combination import COMBINATIONS, check_combinations, classes, deal, spread
 from ..model.digest import data_id, files_id
 from ..model.errors import LabError
 from ..model.version import parse_version
@@ -85,7 +85,10 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     if given["start"] and not earlier and folder.exists():
         raise LabError(f"there is a run '{run}' already in {folder}; resume it with resume=true, or give another name")
     done = {name: read_journals(folder / name).cases if earlier else {} for name in combinations}
-    rest = {name: [case.id for case in cases if case.id not in done[name]] for name, cases in selected.items()}
+    rest = {
+        name: {case.id: suite.effort(profile, case) for case in cases if case.id not in done[name]}
+        for name, cases in selected.items()
+    }
     return {
         "run": run,
         "folder": str(folder),
@@ -107,7 +110,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "cases": {name: [case.id for case in cases] for name, cases in selected.items()},
         "axes": {case.id: list(case.axes.values()) for cases in selected.values() for case in cases},
         "combinations": combinations,
-        "shares": deal(rest, given["cells"]),
+        "shares": (spread if suite.spread else deal)(rest, given["cells"]),
         "classes": {name: classes(name) for name in combinations},
         "expected": {name: expected[name] for name in combinations},
         "cells": given["cells"],

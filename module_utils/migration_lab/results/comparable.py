@@ -12,6 +12,8 @@ _PAIR = ("name", "old", "new", "boundary", "ceiling")
 def question(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a run asked, equal for comparable runs: ``pair``, ``profile``, ``guest``, and ``asked``, the combinations and cases.
 
+    Of suite recovery, runs with another selection, another aftermath, other faults or other keepalive asked something else.
+
     :param data: of run.json.
     :raises KeyError, TypeError: when run.json is damaged.
     """
@@ -19,5 +21,12 @@ def question(data: Mapping[str, Any]) -> dict[str, Any]:
         "pair": {field: data["pair"][field] for field in _PAIR if data["pair"].get(field)},
         "profile": data["profile"],
         "guest": data["guest"],
-        "asked": {"combinations": sorted(data["combinations"]), "cases": sorted(data["cases"])},
+        "asked": {"combinations": sorted(data["combinations"]), "cases": sorted(data["cases"]), **_struck(data)},
     }
+
+
+def _struck(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run of suite recovery asked besides its combinations and cases; nothing of other suites."""
+    profile = data.get("profile_data", {})
+    fields = ("selection", "repeat", "aftermath", "keepalive", "call_limit", "fault_patterns")
+    return {field: profile[field] for field in fields} if "faults" in profile else {}

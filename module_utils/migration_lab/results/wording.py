@@ -15,6 +15,8 @@ from ..model.combination import COMBINATIONS, classes
 # The profiles of playbooks/survey.yml and playbooks/guest_check.yml, whose guests are in no file of the lab.
 SURVEY = "survey"
 GUEST_CHECK = "guest-check"
+# The profile of playbooks/recovery.yml, whose cases depend on its settings.
+RECOVERY = "recovery"
 # The run of a check that leaves parts of the guests out (playbooks/guest_check.yml).
 SEARCH = "search"
 
@@ -97,6 +99,12 @@ def again_text(run: Mapping[str, Any], combination: str, case: str) -> str:
         settings["combinations"] = combination
         if run.get("run") == SEARCH:  # its guests are made again by the search for what stops the user's
             chosen = f"'cases={rest}'"
+    elif run["profile"] == RECOVERY:
+        playbook = "recovery"
+        data = run["profile_data"]
+        settings |= {"guest": run["guest"], "combinations": combination, "selection": data["selection"]}
+        if data["repeat"] > 1:
+            settings["repeat"] = str(data["repeat"])
     else:
         settings |= {"profile": run["profile"], "guest": run["guest"], "combination": combination}
     return " ".join([

@@ -85,6 +85,7 @@ class Suite(ABC):
     ``registry.py``; a profile chooses it with ``suite: <name>``.
 
     ``checks`` are the numbered checks, in order, that every case has; ``further_checks`` come after them where they apply.
+    ``spread`` says whether each combination's cases are dealt out among all cells, rather than stretches of combinations.
     ``needs_relay`` and ``needs_guest_checks``: whether the suite works without a relay, and without looking into the guests.
     ``rules`` and ``procedure`` are the suite's classes of these contracts.
     """
@@ -92,6 +93,7 @@ class Suite(ABC):
     name: str
     checks: tuple[str, ...]
     further_checks: tuple[str, ...]
+    spread: bool = False
     needs_relay: bool = False
     needs_guest_checks: bool = False
     rules: type[Rules]
@@ -103,6 +105,10 @@ class Suite(ABC):
 
         :param profile: data of a file under scenarios/profiles/, validated by ``planning.profiles``.
         """
+
+    def effort(self, profile: Mapping[str, Any], case: Case) -> float:
+        """About how many seconds of a cell's time a case takes, for dealing cases out."""
+        return 1.0
 
     def cases_of_guests(self, profile: Mapping[str, Any], combination: str, guests: Sequence[str]) -> list[Case]:
         """The cases of a run on a combination: those of the profile for each of the guests (their names)."""

@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, check_combinations, classes, deal
+from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, check_combinations, classes, deal, spread
 from migration_lab.model.errors import LabError
 
 CELLS = ["a", "b", "c", "d", "e", "f", "g", "h"]
@@ -99,3 +99,26 @@ def test_cases_are_dealt_in_stretches_of_nearly_equal_length(sizes: tuple[int, .
 def test_two_cells_halve_one_combination() -> None:
     halves = deal({"noo": ["1", "2", "3", "4"]}, ["a", "b"])
     assert [share["cases"] for cell in "ab" for share in halves[cell]] == [["1", "2"], ["3", "4"]]
+
+
+@pytest.mark.parametrize("cells", [CELLS[:count] for count in range(1, 9)], ids=len)
+def test_each_combination_is_spread_over_all_cells_by_effort(cells: list[str]) -> None:
+    efforts = [30.0, *[2.0] * 40, *[6.0] * 9]
+    cases = {name: {f"{name}/{number}": effort for number, effort in enumerate(efforts)} for name in RUNNING_ORDER}
+    shares = spread(cases, cells)
+    assert list(shares) == cells
+    loads = []
+    for cell in cells:
+        assert [share["combination"] for share in shares[cell]] == list(RUNNING_ORDER), "one share of each, in running order"
+        for share in shares[cell]:
+            order = list(cases[share["combination"]])
+            assert share["cases"] == sorted(share["cases"], key=order.index)
+        loads.append(sum(cases[share["combination"]][case] for share in shares[cell] for case in share["cases"]))
+    assert max(loads) - min(loads) <= max(efforts)
+    for name in RUNNING_ORDER:
+        dealt = [case for cell in cells for share in shares[cell] if share["combination"] == name for case in share["cases"]]
+        assert sorted(dealt) == sorted(cases[name]), "each once"
+
+
+def test_cell_that_got_nothing_of_a_combination_has_no_share_of_it() -> None:
+    assert spread({"noo": {"x": 1.0}, "nnn": {}}, ["a", "b"]) == {"a": [{"combination": "noo", "cases": ["x"]}], "b": []}

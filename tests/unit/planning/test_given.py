@@ -104,3 +104,12 @@ def test_command_is_read_by_ansible_as_the_run_was_given(tmp_path: Path) -> None
 )
 def test_values_that_a_shell_or_ansible_would_change_are_json(name: str, value: Any, text: str) -> None:
     assert text in again_text({**RUN, "given": {"settings": {name: value}}}, "noo", CASE)
+
+
+def test_command_of_a_case_with_a_fault() -> None:
+    case = "p2p/transient-running/none/finish-reply/connection-closed"
+    run = {**RUN, "profile": "recovery", "guest": "s390x", "profile_data": {"selection": "pairwise", "repeat": 1}}
+    command = "ansible-playbook playbooks/recovery.yml -e pair=debian -e guest=s390x -e combinations=noo -e selection=pairwise"
+    assert again_text(run, "noo", case) == f"{command} -e 'cases={case}'"
+    run["profile_data"] = {"selection": "pairwise", "repeat": 20}
+    assert again_text(run, "noo", f"{case}/7") == f"{command} -e repeat=20 -e 'cases={case}/7'"

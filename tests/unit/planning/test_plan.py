@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, classes
 from migration_lab.model.errors import LabError
 from migration_lab.model.verdict import Verdict
 from migration_lab.planning.plan import check_results_root, make_plan, start_run
+from migration_lab.planning.schema import validate
 from migration_lab.releases.recipe import release_id, with_features
 from migration_lab.suites.migration.checks import CANONICAL_CHECKS
 from synthetic_run import CASES, ROOT
@@ -503,3 +505,60 @@ def test_run_file_without_its_fields_is_refused(given: dict[str, Any], content: 
     (folder / "run.json").write_text(content)
     with pytest.raises(LabError, match=r"run\.json has (schema None|no field)|run\.json holds no JSON object"):
         make_plan({**given, "resume": True, "run": "mine"})
+
+
+# Suite recovery
+
+
+def recovery(given: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**given, "profile": "recovery", "guest": "s390x", "selection": "smoke", "combinations": "nnn", **changes}
+
+
+def test_a_run_of_recovery_has_its_faults_and_protocols_in_its_profile(given: dict[str, Any]) -> None:
+    plan = start(recovery(given, pair="emulated-v2", combinations="noo,onn"))
+    protocols = plan["profile"]["protocols"]
+    assert set(protocols) == set(COMBINATIONS), "the profile does not depend on the combinations"
+    assert protocols["noo"]["normal"] == "v2" and protocols["onn"] == {"normal": "v2", "p2p": "v3", "tunnelled": "v3"}
+    assert len(plan["profile"]["faults"]) == len({case.rpartition("/")[2] for case in plan["cases"]["onn"]})
+    facts = json.loads(run_file(given, plan["run"]).read_text())
+    validate(facts, ROOT / "scenarios" / "schema" / "run.json", "run.json")
+    assert facts["profile_data"] == plan["profile"] and facts["suite"]["name"] == "recovery"
+    assert all(len(axes) == 5 for axes in facts["axes"].values())
+
+
+def test_cells_share_each_combination_of_recovery(given: dict[str, Any]) -> None:
+    plan = make_plan(recovery(given, cells=["a", "b"], combinations="noo,nnn"))
+    assert [share["combination"] for share in plan["shares"]["b"]] == ["noo", "nnn"]
+    dealt = [case for cell in "ab" for case in plan["shares"][cell][1]["cases"]]
+    assert sorted(dealt) == sorted(plan["cases"]["nnn"])
+
+
+def test_a_run_of_recovery_is_resumed_with_the_same_settings_only(given: dict[str, Any]) -> None:
+    run = start(recovery(given))["run"]
+    assert make_plan(recovery(given, resume=True))["run"] == run
+    for changes in ({"selection": "pairwise"}, {"aftermath": "restart-daemons"}, {"faults": "qemu"}, {"keepalive_count": "3"}):
+        with pytest.raises(LabError, match=f"run {run} cannot be resumed: its profile_id is"):
+            make_plan(recovery(given, resume=True, **changes))
+
+
+def test_a_full_run_of_all_combinations_is_planned_in_seconds(given: dict[str, Any]) -> None:
+    began = time.monotonic()
+    plan = start(recovery(given, selection="full", combinations="all", cells=list("abcd")))
+    assert sum(map(len, plan["cases"].values())) > 8 * 3000
+    assert time.monotonic() - began < 20  # under a second where nothing else runs
+    assert run_file(given, plan["run"]).stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"selection": "most"}, "there is no selection 'most'"),
+        ({"aftermath": "hope"}, "there is no aftermath 'hope'"),
+        ({"faults": "earthquake"}, "there is no fault 'earthquake'"),
+        ({"cases": "*/finish-rely/*"}, "the case pattern '*/finish-rely/*' matches none of the 44 cases"),
+    ],
+)
+def test_what_recovery_does_not_have_is_refused(given: dict[str, Any], changes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(LabError) as refused:
+        make_plan(recovery(given, **changes))
+    assert sentence in str(refused.value)

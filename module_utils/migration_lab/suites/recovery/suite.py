@@ -11,7 +11,7 @@ from ...judging.check import Judgement
 from ...judging.observation import Observation
 from ...model.case import Case
 from ..suite import Rules, Suite
-from .case import RecoveryCase, choose
+from .case import RecoveryCase, choose, effort
 from .checks import CHECKS, FURTHER_CHECKS, judge
 from .observation import RecoveryObservation
 from .outcome import outcome
@@ -54,6 +54,7 @@ class RecoverySuite(Suite):
     name = "recovery"
     checks = CHECKS
     further_checks = FURTHER_CHECKS
+    spread = True
     needs_relay = True
     needs_guest_checks = True
     rules = RecoveryRules
@@ -65,3 +66,7 @@ class RecoverySuite(Suite):
             and method, ``selection``, ``repeat``.
         """
         return choose(profile, profile["protocols"][combination])
+
+    def effort(self, profile: Mapping[str, Any], case: Case) -> float:
+        assert isinstance(case, RecoveryCase)
+        return effort(case, profile["keepalive"])
