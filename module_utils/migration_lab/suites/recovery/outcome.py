@@ -73,25 +73,18 @@ REFUSED = "refused"
 
 @dataclass(frozen=True)
 class Interference:
-    """What a fault and third parties really did to the guest.
+    """What third parties did to the guest, or may have done: a call that had no answer in time counts as done."""
 
-    ``killed`` are the sides on which they ended its QEMU process.
-    """
-
-    killed: frozenset[str] = frozenset()
     suspended: bool = False
     resumed: bool = False
     undefined: bool = False
 
 
 def interference(seen: RecoveryObservation) -> Interference:
-    """What was done to the guest, from the notes of strikes."""
+    """What third parties did to the guest, from the notes of strikes."""
     done = {(note.do, note.on) for note in seen.struck or () if note.done and not note.detail.startswith(REFUSED)}
     verbs = {do for do, _ in done}
-    destroyed = {on for do, on in done if do == "destroy-guest"}
-    return Interference(
-        seen.killed | destroyed, "suspend-guest" in verbs, "resume-guest" in verbs, ("undefine-guest", "source") in done
-    )
+    return Interference("suspend-guest" in verbs, "resume-guest" in verbs, ("undefine-guest", "source") in done)
 
 
 def allowed_states(case: RecoveryCase, seen: RecoveryObservation, side: str) -> frozenset[State]:
@@ -145,7 +138,7 @@ def _standing(case: RecoveryCase, seen: RecoveryObservation, present: list[str])
 
 def killed(case: RecoveryCase, seen: RecoveryObservation) -> bool:
     """Whether the fault itself killed the only copy that was whole, or all that were."""
-    done, point = interference(seen).killed, case.point
+    done, point = seen.killed, case.point
     if not done:
         return False
     if case.fault.after:

@@ -137,9 +137,9 @@ def test_killed_is_what_the_fault_did(of: RecoveryCase, killed: set[str], finish
 @pytest.mark.parametrize(
     ("do", "detail", "of", "world", "word"),
     [
-        ("destroy-guest source", "", case("stream-most"), gone(), Outcome.KILLED),
-        ("destroy-guest source", "refused: (55, 10)", case("stream-most"), gone(), Outcome.LOST),
-        ("suspend-guest source", "", case("stream-most"), seen(STANDS), Outcome.INTACT),
+        ("destroy-guest source", "done", case("stream-most"), gone(), Outcome.LOST),
+        ("suspend-guest source", "done", case("stream-most"), seen(STANDS), Outcome.INTACT),
+        ("suspend-guest source", "no answer in 3 s", case("stream-most"), seen(STANDS), Outcome.INTACT),
         ("suspend-guest source", "", case("stream-most"), seen(T_STANDS), Outcome.MOVED),
         ("suspend-guest source", "refused: (55, 10)", case("stream-most"), seen(STANDS), Outcome.PAUSED_ON_SOURCE),
         ("resume-guest source", "", PAUSED, seen(RUNS), Outcome.INTACT),
