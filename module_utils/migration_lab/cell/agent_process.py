@@ -129,7 +129,7 @@ class AgentProcess:
         try:
             self.call(call, timeout, **fields)
         except CallError as error:
-            return Outcome(False, str(error), error.seconds)
+            return Outcome(False, str(error), error.seconds, code=error.code, domain=error.domain)
         except CallTimeout as error:
             return Outcome(False, str(error), time.monotonic() - started, timed_out=True)
         except AgentDied as error:

@@ -89,7 +89,7 @@ class Witness:
 
     def watch(self, guest: GuestConfig, name: str) -> Watch:
         """Begin to watch all processes of a guest; what is done until ``survival`` is part of the time that it takes."""
-        return Watch(guest, name, self._counters(guest, name), time.monotonic())
+        return Watch(guest, name, self.all_counters(guest, name), time.monotonic())
 
     def survival(self, watch: Watch, side: str, running: bool, before: int) -> Survival:
         """Watch the guest for long enough, and compare its memory with the pattern meanwhile.
@@ -104,7 +104,7 @@ class Witness:
         while True:
             # The time of a look counts from before it, so that no process is watched for less.
             late = time.monotonic() - watch.started
-            last = self._counters(guest, name)
+            last = self.all_counters(guest, name)
             moved = {key: _growth(counter, last.get(key)) for key, counter in first.items()}
             counting = any(growth for (machine, _), growth in moved.items() if machine == side)
             # One process that counts is enough to know; a second one is given time to show that it counts as well.
@@ -114,7 +114,8 @@ class Witness:
                 return Survival(before, after, pattern, copies)
             time.sleep(TICK)
 
-    def _counters(self, guest: GuestConfig, name: str) -> Counters:
+    def all_counters(self, guest: GuestConfig, name: str) -> Counters:
+        """The counters of all processes of a guest on both machines."""
         return {(side, pid): counter for side in self._inspectors for pid, counter in self._copies(guest, side, name)}
 
     def _copies(self, guest: GuestConfig, side: str, name: str) -> list[tuple[int, Optional[int]]]:

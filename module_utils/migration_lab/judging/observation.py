@@ -9,12 +9,17 @@ from typing import Any, Optional
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a libvirt call ended. ``error`` is libvirt's own text with its numbers, empty when the call succeeded."""
+    """How a libvirt call ended. ``error`` is libvirt's own text with its numbers, empty when the call succeeded.
+
+    ``code`` and ``domain`` are these numbers; None: the error is not libvirt's, or there is none.
+    """
 
     ok: bool
     error: str = ""
     seconds: float = 0.0
     timed_out: bool = False
+    code: Optional[int] = None
+    domain: Optional[int] = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Optional
 
@@ -125,7 +125,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
             ends.callback(witness.close)
             witness.start()
         domains = Domains(settings.prefix, settings.run, settings.combination, witness)
-        cell, relays = settings.cell, None
+        cell, relays = replace(settings.cell, keepalive=settings.profile.get("keepalive")), None
         if settings.relay:
             cell, relays = relayed(cell, settings.ceilings, domains.pattern)
             ends.callback(relays.stop)
@@ -138,8 +138,9 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         storage = ends.enter_context(Storage(settings.cell))
         if any(guest.disks for guest in settings.guests.values()):
             storage.clear(settings.prefix)
-        bench = Bench(cell, domains, settings.guests, settings.time_limit, storage, witness, relays)
+        bench = Bench(cell, domains, settings.guests, settings.time_limit, storage, witness, relays, settings.profile)
         procedure = settings.suite.procedure(bench)
+        ends.enter_context(procedure.opened())
         stage = Stage(
             cell, procedure, _rules(settings, versions), Daemons(cell), AttemptLog(cell, settings.folder), journal,
             settings.suite.name, settings.cell_name,

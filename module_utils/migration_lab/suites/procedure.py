@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Mapping, NamedTuple, Optional, Protocol
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Iterator, Mapping, NamedTuple, Optional, Protocol
 
 from ..cell.agent_process import AgentDied, AgentProcess, CallError, CallTimeout
 from ..cell.cell import Cell
@@ -54,7 +55,7 @@ class Bench:
 
     ``guests`` are those of the cases, by name, and ``storage`` has their disks. ``time_limit`` is the seconds for a case up to
     its last look; cleaning up has its own. Without ``witness`` only libvirt is asked; ``relays`` are what the cell's paths go
-    through, where they do.
+    through, where they do.  ``profile`` is the data of the run's profile.
     """
 
     cell: Cell
@@ -64,6 +65,7 @@ class Bench:
     storage: Storage
     witness: Optional[Witness] = None
     relays: Optional[Relays] = None
+    profile: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Procedure(ABC):
@@ -73,6 +75,11 @@ class Procedure(ABC):
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Has the machines in the state that the suite needs. Entering and leaving may restart daemons."""
+        yield
 
     @abstractmethod
     def act(self, attempt: Attempt, client: ClientAgent, deadline: float) -> None:
@@ -107,7 +114,7 @@ class Procedure(ABC):
         if made:
             lost_disks = self._lost_disks(attempt)
         if self.bench.relays is not None:
-            attempt.steps = self.bench.relays.take(self.name(attempt))
+            attempt.steps = attempt.steps or self.bench.relays.take(self.name(attempt))
             seen.protocol = protocol_of(attempt.steps)
         lost = bool(seen.lab_error) or not (seen.migrated and seen.migrated.ok)
         if revive and lost and self.survive(attempt, client, revive):

@@ -9,7 +9,7 @@ from ...cell.agent_process import AgentProcess
 from ...cell.client import ClientAgent
 from ...guest.domain_xml import domain_xml
 from ...judging.observation import Outcome
-from ...model.case import Method, State
+from ...model.case import Case, Method, State
 from ...model.errors import LabError
 from ..attempt import Attempt
 from ..procedure import Procedure, seconds_left
@@ -86,19 +86,26 @@ class Migration(Procedure):
             attempt.counter = witness.counter(self.guest(attempt), "source", name)
             if attempt.counter is None:
                 raise LabError(f"guest {name} on the source cannot be seen before its migration, though it was seen to count")
-        bits = case.migrate_bits
-        if case.method is Method.NORMAL:
-            function, uri = "virDomainMigrate", self.bench.cell.uri("client-target")
-            outcome = call("migrate", source="source", name=name, target="target", bits=bits)
-        else:
-            function, uri = "virDomainMigrateToURI", self.bench.cell.uri("source-target")
-            outcome = call("migrate_to_uri", source="source", name=name, uri=uri, bits=bits)
+        return self.note_migration(attempt, self.call_migrate(case, name, call))
+
+    def note_migration(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """Keep the call and how it ended in the attempt; returns the outcome."""
+        case, normal = attempt.case, attempt.case.method is Method.NORMAL
         attempt.seen.migrated = outcome
         attempt.migration = {
-            "call": function, "uri": uri, "flags": list(case.migrate_flags), "bits": bits,
+            "call": "virDomainMigrate" if normal else "virDomainMigrateToURI",
+            "uri": self.bench.cell.uri("client-target" if normal else "source-target"),
+            "flags": list(case.migrate_flags), "bits": case.migrate_bits,
             "seconds": round(outcome.seconds, 3), "error": outcome.error,
         }
         return outcome
+
+    def call_migrate(self, case: Case, name: str, call: Call) -> Outcome:
+        """Call for the migration of a domain in the case's way."""
+        if case.method is Method.NORMAL:
+            return call("migrate", source="source", name=name, target="target", bits=case.migrate_bits)
+        uri = self.bench.cell.uri("source-target")
+        return call("migrate_to_uri", source="source", name=name, uri=uri, bits=case.migrate_bits)
 
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, the target's config, and the guest itself."""

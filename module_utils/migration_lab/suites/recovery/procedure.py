@@ -3,10 +3,45 @@
 
 from __future__ import annotations
 
-from ..migration.procedure import Migration
-from ..procedure import Bench
-from .observation import RecoveryObservation
-from .striker import Striker
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Iterator, Mapping, Optional
+
+from ...cell.agent_process import AgentDied, AgentProcess, CallError, CallTimeout
+from ...cell.client import CLEAN_LIMIT, FAILURES, STUCK_LIMIT, ClientAgent
+from ...cell.witness import COUNT_LIMIT, Witness
+from ...judging.check import PASS
+from ...judging.observation import Copy, Observation, Outcome, Sight
+from ...model.case import SIDES, Case, State
+from ...model.errors import LabError
+from ...relay.steps import OK
+from ..attempt import Attempt
+from ..migration.checks import judge as judge_migration
+from ..migration.procedure import GUEST_CONFIG, TARGET_CONFIG, Migration
+from ..procedure import Bench, seconds_left
+from .case import RecoveryCase
+from .injection import Injection, Injector
+from .observation import RecoveryObservation, told
+from .striker import Armed, Striker
+from .watch import Watch, twice_seconds
+
+# Seconds between two looks at a world that is to become steady, for which it must stay the same, and in which it must.
+PAUSE = 0.05
+STEADY = 0.3
+STEADY_RESTARTED = 1.0  # a daemon that was restarted ends guests that it has lost a moment later
+STEADY_LIMIT = 20.0
+# Seconds for a strike that was begun to end.
+STRIKE_LIMIT = 15.0
+
+
+@dataclass(frozen=True)
+class _World:
+    """What both daemons show of a guest; two equal ones in a row are steady. A side that does not answer has no sight."""
+
+    sights: tuple[Optional[Sight], ...]
+    jobs: tuple[tuple[str, str], ...]
+    silent: tuple[str, ...]
 
 
 class Recovery(Migration):
@@ -16,4 +51,297 @@ class Recovery(Migration):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
+        assert bench.witness is not None
+        assert bench.relays is not None
+        self._witness: Witness = bench.witness
+        self._relays = bench.relays
         self._striker = Striker()
+        self._injector = Injector(bench)
+        self._call_limit = float(bench.profile["call_limit"])
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Has the machines' keepalive set, and what strikes at hand."""
+        self._relays.intercept(self._striker)
+        self._relays.carry_memory()
+        keepalive = self.bench.profile["keepalive"]
+        with ExitStack() as ends:
+            for side in SIDES:
+                machine = getattr(self.bench.cell, side)
+                ends.callback(machine.set_keepalive, None)
+                machine.set_keepalive(keepalive)
+            ends.callback(self._injector.close)
+            self._injector.start()
+            yield
+
+    def act(self, attempt: Attempt, client: ClientAgent, deadline: float) -> None:
+        seen, case, name = _seen(attempt), attempt.case, self.name(attempt)
+        assert isinstance(case, RecoveryCase)
+        agent = client.agent()
+
+        def call(function: str, **fields: Any) -> Outcome:
+            return agent.outcome(function, seconds_left(deadline), **fields)
+
+        if not self.set_up(attempt, agent, call, deadline):
+            raise LabError("the scenario could not be set up")
+        injection = self._injector.injection(case, name, self.guest(attempt), client.process)
+        watch = Watch(self._witness, self.guest(attempt), name)
+        watch.start()
+        armed = self._striker.arm(name, case.point, case.fault, injection.strike, injection.after)
+        try:
+            self._migrate_into(attempt, agent, armed)
+        finally:
+            self._striker.disarm(name)
+            # What struck is healed whatever else fails.
+            self._heal(attempt, client, armed, injection, watch)
+        if attempt.migration is not None:
+            attempt.migration["keepalive"] = self.bench.profile["keepalive"]
+        if not seen.lab_error:
+            self._conclude(attempt, client, armed, injection, watch)
+
+    def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
+        """What both daemons show, and whose config they have. After a daemon that died by itself was restarted, in any case."""
+        seen = _seen(attempt)
+        seen.source_after, seen.target_after = (
+            self.bench.domains.look(agent, side, self.name(attempt), limit) for side in SIDES
+        )
+        self._note_configs(attempt, agent, limit)
+
+    def _migrate_into(self, attempt: Attempt, agent: AgentProcess, armed: Armed) -> None:
+        """Make the migrate call, for so long as a manager would wait."""
+        seen = _seen(attempt)
+
+        def call(function: str, **fields: Any) -> Outcome:
+            return agent.outcome(function, self._call_limit, **fields)
+
+        started = time.monotonic()
+        try:
+            outcome: Optional[Outcome] = self.migrate(attempt, call)
+        except AgentDied as error:
+            if armed.reached is None:
+                raise
+            outcome = None
+            self.note_migration(attempt, Outcome(False, f"the caller died: {error}", time.monotonic() - started))
+        seen.told = told(outcome)
+        seen.counter = attempt.counter
+
+    def _heal(self, attempt: Attempt, client: ClientAgent, armed: Armed, injection: Injection, watch: Watch) -> None:
+        """Let the strikes end, close the caller's connections, and undo what the fault did."""
+        seen, name = _seen(attempt), self.name(attempt)
+        armed.end(STRIKE_LIMIT)
+        seen.struck, seen.killed = armed.notes, injection.killed
+        # As long as they live, jobs and incoming copies stay.
+        client.drop()
+        try:
+            seen.healed = injection.heal()
+            self._relays.heal(name)
+        except LabError as error:
+            seen.lab_error = f"the fault could not be healed: {error}"
+        if seen.lab_error:
+            pass
+        elif armed.error is not None:
+            seen.lab_error = f"the fault could not strike: {armed.error}"
+        elif armed.reached is None:
+            ended = seen.told.text or seen.told.answer if seen.told else "no answer"
+            point = attempt.case.own_axes["point"]
+            seen.lab_error = f"the migration never came to {point}, so nothing struck; it ended with: {ended}"
+        elif armed.notes is None:
+            seen.lab_error = f"the fault was not done striking after {STRIKE_LIMIT:.0f} s"
+        if seen.lab_error:
+            watch.stop()
+
+    def _conclude(
+        self, attempt: Attempt, client: ClientAgent, armed: Armed, injection: Injection, watch: Watch
+    ) -> None:
+        """Wait until the world is steady, look at it, and try the same migration again."""
+        seen, name = _seen(attempt), self.name(attempt)
+        assert armed.reached is not None
+        self._wait_until_steady(attempt, client, armed.reached, bool(injection.daemons))
+        seen.copies = self._copies(attempt, {"source": seen.source_after, "target": seen.target_after})
+        watch.stop()
+        stream = self._relays.stream_bytes(name)
+
+        def received(when: float) -> bool:
+            return stream is None or (stream[1] is not None and stream[1] <= when)
+
+        seen.twice_seconds = twice_seconds(watch.samples, received)
+        if seen.copies:
+            runs = max(seen.copies, key=lambda copy: copy.moved or 0)
+            seen.pattern = self._witness.pattern_whole(self.guest(attempt), runs.machine, name)
+        attempt.steps = self._relays.take(name)
+        seen.target_finished = any(step.procedure.startswith("finish") and step.result == OK for step in attempt.steps)
+        self._note_configs(attempt, client.agent(), CLEAN_LIMIT)
+        self._note_deaths(seen, injection)
+        if not (seen.stuck or seen.daemon_deaths):
+            self._migrate_again(attempt, client)
+
+    def _wait_until_steady(self, attempt: Attempt, client: ClientAgent, since: float, restarted: bool) -> None:
+        """Ask both daemons until what they show stays the same and no job is active."""
+        seen, name = _seen(attempt), self.name(attempt)
+        wanted = STEADY_RESTARTED if restarted else STEADY
+        deadline = time.monotonic() + STEADY_LIMIT
+        world = self._world(client, name)
+        changed = time.monotonic()
+        while (now := time.monotonic()) < deadline:
+            settled = not (world.jobs or world.silent) and all(sight and sight.state != "in shutdown" for sight in world.sights)
+            if settled and now >= changed + wanted:
+                seen.steady_seconds = changed - since
+                break
+            time.sleep(PAUSE)
+            again = self._world(client, name)
+            if again != world:
+                world, changed = again, time.monotonic()
+        seen.source_after, seen.target_after = world.sights
+        seen.jobs = dict(world.jobs)
+        seen.stuck = [f"the daemon on the {side} does not answer" for side in world.silent]
+
+    def _world(self, client: ClientAgent, name: str) -> _World:
+        sights: list[Optional[Sight]] = []
+        jobs, silent = [], []
+        for side in SIDES:
+            try:
+                agent = client.agent()
+                sight = self.bench.domains.look(agent, side, name, STUCK_LIMIT)
+                if sight.active:
+                    job = agent.call("job", STUCK_LIMIT, connection=side, name=name)["job"]
+                    if job:
+                        jobs.append((side, job))
+                sights.append(sight)
+            except CallTimeout:
+                sights.append(None)
+                silent.append(side)
+            except CallError as error:
+                # Gone between two calls, or a connection that the fault has ended.
+                client.drop()
+                sights.append(None)
+                jobs.append((side, f"not known: {error.message}"))
+        return _World(tuple(sights), tuple(jobs), tuple(silent))
+
+    def _copies(self, attempt: Attempt, shown: Mapping[str, Optional[Sight]]) -> tuple[Copy, ...]:
+        """All processes of the guest, and how far each counts on; one that libvirt shows as running is given time to."""
+        guest, name = self.guest(attempt), self.name(attempt)
+        first, started = self._witness.all_counters(guest, name), time.monotonic()
+        while True:
+            time.sleep(2 * PAUSE)
+            last = self._witness.all_counters(guest, name)
+            late = time.monotonic() - started
+            grown = {
+                key: None if counter is None or last.get(key) is None else (last[key] or 0) - counter
+                for key, counter in first.items()
+            }
+            waited_for = [
+                key for key, growth in grown.items()
+                if not growth and (sight := shown[key[0]]) is not None and sight.state == State.RUNNING.value
+            ]
+            if late >= COUNT_LIMIT or (late >= 3 * PAUSE and not waited_for):
+                return tuple(Copy(side, last.get((side, pid)), growth) for (side, pid), growth in grown.items())
+
+    def _note_configs(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
+        """Whose config each side has."""
+        seen, name = _seen(attempt), self.name(attempt)
+        configs: dict[str, Optional[str]] = {}
+        for side, sight in (("source", seen.source_after), ("target", seen.target_after)):
+            if sight is None:
+                configs[side] = None
+            elif not sight.persistent:
+                configs[side] = "absent"
+            else:
+                described = self.bench.domains.description(agent, side, name, limit)
+                configs[side] = {TARGET_CONFIG: "own", GUEST_CONFIG: "guest"}.get(described, "another")
+        seen.source_config, seen.target_config = configs["source"], configs["target"]
+
+    def _note_deaths(self, seen: RecoveryObservation, injection: Injection) -> None:
+        """Daemons that the fault started again, and that died once more by themselves."""
+        for side, started in injection.daemons.items():
+            now = getattr(self.bench.cell, side).daemon_process()
+            if now != started:
+                seen.daemon_deaths.append(f"the daemon on the {side} (process {started}), started again after the fault, died")
+
+    def _react(self, attempt: Attempt, client: ClientAgent) -> None:
+        """What the manager of the run does about a migration that failed or was never answered (the setting ``aftermath``)."""
+        seen, name = _seen(attempt), self.name(attempt)
+        seen.reaction = self.bench.profile["aftermath"]
+        source, target = seen.source_after, seen.target_after
+        agent = client.agent()
+
+        def call(function: str, **fields: Any) -> Outcome:
+            return agent.outcome(function, self._call_limit, **fields)
+
+        runs = attempt.case.scenario.state is State.RUNNING
+        if seen.reaction == "again":
+            self.call_migrate(attempt.case, name, call)
+        elif seen.reaction == "trust-the-error":
+            if target and target.active:
+                call("destroy", connection="target", name=name)
+            if runs and source and source.active:
+                call("resume", connection="source", name=name)
+        elif seen.reaction == "trust-the-target":
+            if target and target.active:
+                if source and source.active:
+                    call("destroy", connection="source", name=name)
+                if runs:
+                    call("resume", connection="target", name=name)
+            elif runs and source and source.active:
+                call("resume", connection="source", name=name)
+        elif seen.reaction == "restart-daemons":
+            client.drop()
+            for side in SIDES:
+                getattr(self.bench.cell, side).restart_daemon()
+            time.sleep(STEADY_RESTARTED)
+        copies = self._copies(attempt, {side: self.bench.domains.look(client.agent(), side, name, STUCK_LIMIT) for side in SIDES})
+        seen.reaction_left = {copy.machine: "running" if copy.moved else "standing" for copy in copies}
+
+    def _migrate_again(self, attempt: Attempt, client: ClientAgent) -> None:
+        """The same migration without the fault: of the same guest where it is as it was, else of a new one."""
+        seen, case, name = _seen(attempt), attempt.case, self.name(attempt)
+        second = Attempt(case, attempt.number)
+        again = second.seen
+        deadline = time.monotonic() + self.bench.time_limit
+        try:
+            same = self._as_before(attempt)
+            if seen.told and seen.told.answer != "success" and not same:
+                self._react(attempt, client)
+            agent = client.agent()
+
+            def call(function: str, **fields: Any) -> Outcome:
+                return agent.outcome(function, seconds_left(deadline), **fields)
+
+            if same:
+                again.source_defined, again.source_started = seen.source_defined, seen.source_started
+                again.source_state, again.target_defined = seen.source_state, seen.target_defined
+            else:
+                left = self.bench.domains.remove(name, client, STUCK_LIMIT)
+                if left:
+                    seen.again_why_not = f"what is left cannot be removed: {'; '.join(left)}"
+                    return
+                if not self.set_up(second, agent, call, deadline):
+                    seen.again = _first_problem(case, again)
+                    return
+            outcome = self.migrate(second, call)
+            if outcome.ok or agent.alive:
+                super().look(second, agent, seconds_left(deadline))
+            seen.again = _first_problem(case, again)
+        except FAILURES as error:
+            seen.again = f"not carried out: {error}"
+            client.drop()
+
+    def _as_before(self, attempt: Attempt) -> bool:
+        """Whether the guest is on the source exactly as it was set up, and the target has nothing but its config."""
+        seen, scenario = attempt.seen, attempt.case.scenario
+        source = Sight(True, True, scenario.persistent, scenario.state.value)
+        target = Sight(True, False, True, "shutoff") if scenario.target_config else Sight(False)
+        return (seen.source_after, seen.target_after) == (source, target)
+
+
+def _seen(attempt: Attempt) -> RecoveryObservation:
+    assert isinstance(attempt.seen, RecoveryObservation)
+    return attempt.seen
+
+
+def _first_problem(case: Case, again: Observation) -> str:
+    """The first of the ten checks of a migration that did not pass; empty when all did."""
+    judgement = judge_migration(case, again)
+    for check in (*judgement.checks, *judgement.further):
+        if check.result != PASS and check.name != "target-config":
+            return f"{check.name}: expected {check.expected}, got {check.got}"
+    return ""

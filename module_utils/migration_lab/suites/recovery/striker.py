@@ -7,6 +7,7 @@ import asyncio
 import queue
 import threading
 import time
+from functools import partial
 from typing import Callable, Optional
 
 from ...relay.framing import ERROR, reply_to
@@ -36,7 +37,7 @@ class Armed:
         self._fault = fault
         self._after = after
         self._strike = strike
-        self._posts: queue.Queue[Optional[Callable[[], None]]] = queue.Queue()
+        self._posts: queue.Queue[Optional[Callable[[], object]]] = queue.Queue()
         # Started here and not by the relay: a thread inherits the network namespace of the one that starts it.
         self._thread = threading.Thread(target=self._serve, name=f"strike {domain}", daemon=True)
         self._thread.start()
@@ -48,21 +49,14 @@ class Armed:
 
     async def act(self, passage: Passage) -> Action:
         """The point is reached: strike, then say what becomes of the message. In the relay's thread."""
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
         self.reached = time.monotonic()
-
-        def strike() -> None:
-            try:
-                self.notes = self._strike()
-            except BaseException as error:  # the case reports it
-                self.error = error
-            loop.call_soon_threadsafe(done.set)
-
         if self._after or not self._fault.strikes:
             self._posts.put(lambda: time.sleep(self._after))
-            self._posts.put(strike)
+            self._posts.put(self._carry_out)
         else:
-            self._posts.put(strike)
+            loop, done = asyncio.get_running_loop(), asyncio.Event()
+            self._posts.put(self._carry_out)
+            self._posts.put(partial(loop.call_soon_threadsafe, done.set))
             await done.wait()
         return self._delivery(passage)
 
@@ -70,6 +64,12 @@ class Armed:
         """Wait until a strike that was begun is over; ``limit`` is in seconds."""
         self._posts.put(None)
         self._thread.join(limit)
+
+    def _carry_out(self) -> None:
+        try:
+            self.notes = self._strike()
+        except BaseException as error:  # the case reports it
+            self.error = error
 
     def _delivery(self, passage: Passage) -> Action:
         delivery = self._fault.delivery
