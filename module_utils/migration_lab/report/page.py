@@ -41,7 +41,7 @@ def page_text(
         templates, MAIN, run=run, comparison=comparison, history=history, grid=grid(run), cases=case_views(run), marks=MARKS,
         counts={verdict.value: run.counts[verdict.key] for verdict in Verdict}, versions=machine_versions(run),
         deviations=seen_deviations(run),
-        titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=_duration(run),
+        titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=duration(run),
         changed=changed, flaky=history.flaky if history else (),
     )
 
@@ -90,7 +90,7 @@ def most_serious(counts: Mapping[str, int]) -> Mark:
     return MARKS[next((verdict for verdict in order if counts.get(verdict.key)), Verdict.NOT_OBTAINED).value]
 
 
-def _duration(run: Run) -> str:
+def duration(run: Run) -> str:
     """From the start of the run to its last result, in words; empty when there is none."""
     if run.finished is None:
         return ""

@@ -10,6 +10,7 @@ from ..model.combination import classes
 from ..model.verdict import Verdict
 from ..results.run import CombinationResult, Run
 from ..results.wording import one_line
+from .drawing import INK, MONO, QUIET, draw_text, start
 from .grid import MARKS, grid, mark_of
 
 # Colours of a result's cell and letter, by the mark's code. On white, whatever the picture is shown on.
@@ -17,8 +18,6 @@ _COLOURS = {
     "p": ("#d5efdb", "#12522a"), "f": ("#b42318", "#ffffff"), "k": ("#fbdf83", "#4d3300"), "x": ("#6d28d9", "#ffffff"),
     "e": ("#24292f", "#ffffff"), "s": ("#e3e6ea", "#3b4550"), "n": ("url(#stripes)", "#24292f"),
 }
-_PAPER, _INK, _QUIET = "#ffffff", "#1b1f24", "#57606a"
-_SANS, _MONO = "system-ui, 'DejaVu Sans', sans-serif", "ui-monospace, 'DejaVu Sans Mono', monospace"
 
 # In user units, which are pixels at the picture's own size.
 _CELL, _HIGH, _ROW = 12, 20, 22
@@ -35,22 +34,15 @@ def picture_text(run: Run) -> str:
     methods = grid(run)
     places, width = _columns(methods)
     height = _TOP + _ROW * len(run.combinations) + 48
-    svg = ElementTree.Element("svg", {
-        "xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {width} {height}", "width": str(width), "height": str(height),
-        "role": "img", "aria-labelledby": "title desc", "font-family": _SANS, "font-size": "12", "fill": _INK,
-    })
-    ElementTree.SubElement(svg, "title", {"id": "title"}).text = one_line(_title(run))
-    ElementTree.SubElement(svg, "desc", {"id": "desc"}).text = one_line(_description(run))
-    _stripes(svg)
-    ElementTree.SubElement(svg, "rect", {"width": "100%", "height": "100%", "fill": _PAPER})
-    _text(svg, _MARGIN, 28, _title(run), size=18, weight="bold")
+    svg = start(width, height, _title(run), _description(run))
+    draw_text(svg, _MARGIN, 28, _title(run), size=18, weight="bold")
     for line, text in enumerate((_versions(run), run.summary)):
-        _text(svg, _MARGIN, 48 + 18 * line, text, fill=_INK if line else _QUIET)
+        draw_text(svg, _MARGIN, 48 + 18 * line, text, fill=INK if line else QUIET)
     _heads(svg, methods, dict(places))
     for row, combination in enumerate(run.combinations):
         _row(svg, combination, places, _TOP + _ROW * row)
     if not methods:
-        _text(svg, _LEFT + 12, _TOP + 15, "no combination was obtained, so not even the cases are known")
+        draw_text(svg, _LEFT + 12, _TOP + 15, "no combination was obtained, so not even the cases are known")
     _legend(svg, run, _TOP + _ROW * len(run.combinations) + 26)
     ElementTree.indent(svg, "")
     return ElementTree.tostring(svg, encoding="unicode") + "\n"
@@ -95,23 +87,23 @@ def _heads(svg: ElementTree.Element, methods: Methods, begins: dict[str, float])
     """Methods and scenarios above their columns; a scenario's words stand one below the other."""
     for method, scenarios in methods.items():
         first, *_ = scenarios.values()
-        _text(svg, begins[first[0]], 88, method, size=13, weight="bold")
+        draw_text(svg, begins[first[0]], 88, method, size=13, weight="bold")
         for scenario, cases in scenarios.items():
             words = scenario.split("-")
             for line, word in enumerate(words):
-                _text(svg, begins[cases[0]], _TOP - 5 - 10 * (len(words) - 1 - line), word, size=9, fill=_QUIET)
+                draw_text(svg, begins[cases[0]], _TOP - 5 - 10 * (len(words) - 1 - line), word, size=9, fill=QUIET)
 
 
 def _row(svg: ElementTree.Element, combination: CombinationResult, places: list[Place], y: float) -> None:
     """A combination: its name, and for each mark a path of its cells and a text of its letters."""
-    _text(svg, _LEFT - 10, y + 14, combination.name, family=_MONO, anchor="end")
+    draw_text(svg, _LEFT - 10, y + 14, combination.name, family=MONO, anchor="end")
     for mark in MARKS.values():
         xs = [x for case, x in places if case in combination.selected and mark_of(combination, case) is mark]
         if xs:
             paper, ink = _COLOURS[mark.code]
             cells = "".join(f"M{x:g} {y:g}h{_CELL - 1}v{_HIGH}h-{_CELL - 1}z" for x in xs)
             ElementTree.SubElement(svg, "path", {"d": cells, "fill": paper, "class": mark.code})
-            letters = _text(svg, 0, y + 14, mark.letter * len(xs), size=10, fill=ink, family=_MONO, anchor="middle")
+            letters = draw_text(svg, 0, y + 14, mark.letter * len(xs), size=10, fill=ink, family=MONO, anchor="middle")
             letters.set("x", " ".join(f"{x + (_CELL - 1) / 2:g}" for x in xs))
 
 
@@ -122,28 +114,7 @@ def _legend(svg: ElementTree.Element, run: Run, y: float) -> None:
         if number:
             paper, ink = _COLOURS[mark.code]
             ElementTree.SubElement(svg, "rect", {"x": f"{x:g}", "y": f"{y - 12:g}", "width": "16", "height": "16", "fill": paper})
-            _text(svg, x + 8, y, mark.letter, size=10, fill=ink, family=_MONO, anchor="middle")
+            draw_text(svg, x + 8, y, mark.letter, size=10, fill=ink, family=MONO, anchor="middle")
             words = f"{number} {mark.word}"
-            _text(svg, x + 22, y, words)
+            draw_text(svg, x + 22, y, words)
             x += 46 + 7 * len(words)
-
-
-def _stripes(svg: ElementTree.Element) -> None:
-    """The pattern of what was not obtained: it must not look like any result."""
-    definitions = ElementTree.SubElement(svg, "defs")
-    pattern = ElementTree.SubElement(definitions, "pattern", {
-        "id": "stripes", "width": "5", "height": "5", "patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)",
-    })
-    ElementTree.SubElement(pattern, "rect", {"width": "2", "height": "5", "fill": "#c9d0d8"})
-
-
-def _text(
-    svg: ElementTree.Element, x: float, y: float, text: str, size: int = 12, fill: str = _INK, weight: str = "normal",
-    family: str = _SANS, anchor: str = "start",
-) -> ElementTree.Element:
-    element = ElementTree.SubElement(svg, "text", {
-        "x": f"{x:g}", "y": f"{y:g}", "font-size": str(size), "fill": fill, "font-weight": weight, "font-family": family,
-        "text-anchor": anchor,
-    })
-    element.text = one_line(text)
-    return element

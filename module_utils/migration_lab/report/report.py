@@ -15,12 +15,16 @@ from ..journal.files import HISTORY_FILE, RUN_FILE
 from ..journal.whole_file import write_whole
 from ..model.errors import LabError
 from ..results.comparison import Comparison, compare
+from ..results.recovery import is_recovery, read_recovery
 from ..results.run import Run, read_run
 from ..results.seen_deviations import SeenDeviation, seen_deviations
 from .chat import chat_line
 from .junit import junit_text
 from .page import page_text
 from .picture import picture_text
+from .recovery_page import recovery_pages
+from .recovery_picture import recovery_picture
+from .recovery_text import findings_text
 from .run_json import run_text
 from .tap import tap_text
 from .terminal import terminal_text
@@ -98,10 +102,19 @@ def make_report(
         files[folder / combination.name / TAP_FILE] = tap_text(run, combination)
         files[folder / combination.name / JUNIT_FILE] = junit_text(run, combination)
     files[folder / RUN_FILE] = run_text(run, line, comparison)
-    files[folder / PICTURE_FILE] = picture_text(run)
-    files[page] = page_text(run, templates, comparison, view)
+    findings: list[str] = []
+    if is_recovery(run):
+        recovery = read_recovery(run)
+        findings = findings_text(recovery, page)
+        files[folder / PICTURE_FILE] = recovery_picture(recovery)
+        for path, text in recovery_pages(recovery, templates, comparison, view).items():
+            files[folder / path] = text
+    else:
+        files[folder / PICTURE_FILE] = picture_text(run)
+        files[page] = page_text(run, templates, comparison, view)
     remarks = [*(update.notices if update else []), *notices]
-    return Report(run, files, terminal_text(run, page, explain, comparison, remarks), line, remarks, comparison, update)
+    text = terminal_text(run, page, explain, comparison, remarks, findings)
+    return Report(run, files, text, line, remarks, comparison, update)
 
 
 def _plan_update(run: Run, history: Path) -> HistoryUpdate:

@@ -21,7 +21,8 @@ _ALWAYS = (Verdict.PASS, Verdict.FAIL, Verdict.ERROR)
 
 
 def terminal_text(
-    run: Run, page: Path, explain: bool = False, comparison: Optional[Comparison] = None, remarks: Sequence[str] = ()
+    run: Run, page: Path, explain: bool = False, comparison: Optional[Comparison] = None, remarks: Sequence[str] = (),
+    findings: Sequence[str] = (),
 ) -> str:
     """The results as text.
 
@@ -29,6 +30,7 @@ def terminal_text(
     :param explain: whether to print, for every case that did not pass, the rule that judged it.
     :param comparison: with an earlier run: it comes first.
     :param remarks: sentences on the comparison and the history.
+    :param findings: what the run's suite has to say of its own, line by line; it comes after the table.
     """
     data = run.data
     guests = f"guest{'s' if len(run.guests) > 1 else ''} {', '.join(run.guests)}"
@@ -37,6 +39,8 @@ def terminal_text(
     if comparison:
         lines += [*_comparison_lines(comparison, page), ""]
     lines += _table(run)
+    if findings:
+        lines += ["", *findings]
     notes = [(combination, case, note) for combination in run.combinations for case, note in combination.notes.items()]
     if notes:
         lines += ["", *(f"{combination.name} {case}: {one_line(note)}" for combination, case, note in notes[:FAILURES_SHOWN])]

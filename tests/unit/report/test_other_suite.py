@@ -42,13 +42,13 @@ def result(number: int, case: str, cell: str, failed: int = -1) -> CaseResult:
     verdict = Verdict.PASS if failed < 0 else Verdict.FAIL
     logs = () if failed < 0 else (f"logs/{number}-source.log",)
     reason = "" if failed < 0 else "it died"
-    return CaseResult(number, case, verdict, checks, reason=reason, logs=logs, cell=cell, suite="recovery")
+    return CaseResult(number, case, verdict, checks, reason=reason, logs=logs, cell=cell, suite="another")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     lab = SyntheticRun(
-        tmp_path / "run", ["ooo", "nnn", "noo"], axes=AXES, selected=SELECTED, suite={"name": "recovery", "checks": CHECKS},
+        tmp_path / "run", ["ooo", "nnn", "noo"], axes=AXES, selected=SELECTED, suite={"name": "another", "checks": CHECKS},
     )
     lab.not_obtained("noo", "no room")
     for cell, combination, results in (
