@@ -19,9 +19,10 @@ from migration_lab.suites.recovery.checks import CHECKS, FURTHER_CHECKS
 from migration_lab.suites.recovery.observation import RecoveryObservation, StrikeNote, Told
 from synthetic_run import ROOT, SyntheticRun
 
-PROMISES = [
-    {"id": "perform-fails", "outcome": "intact", "source": "docs/migration.rst", "why": "the source resumes <the> guest"},
-]
+PROMISES = [{
+    "id": "perform-fails", "when": {"stage": [1]}, "outcomes": ["intact", "moved"], "says": "The source resumes <the> guest.",
+    "source": "docs/migration.rst",
+}]
 
 # What becomes of a case: its outcome, or a word in its place, and whether it is red.
 Fate = tuple[str, bool]
@@ -135,7 +136,8 @@ def recovery_result(case: RecoveryCase, word: str, red: bool, details: Mapping[s
         lab_error="the point never came" if error else "", logs=(f"logs/{case.number}-source.log",) if red else (),
         suite="recovery",
         details={
-            **seen.details(), "outcome": None if error else word, "promise": "perform-fails" if case.point.stage == 1 else None,
+            **seen.details(), "outcome": "not-obtained" if error else word,
+            "promise": "perform-fails" if case.point.stage == 1 else "",
             "stage": case.point.stage, **details,
         },
     )

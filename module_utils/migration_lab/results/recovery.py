@@ -11,6 +11,8 @@ from typing import Any, Iterable, Mapping, Optional, Sequence
 from ..journal.case_result import CaseResult
 from ..model.case import Method
 from ..model.verdict import RED_VERDICTS, Verdict
+from ..suites.recovery.outcome import SEVERITY as OUTCOMES
+from ..suites.recovery.outcome import Outcome
 from ..suites.recovery.point import Point, points
 from .run import CombinationResult, Run
 from .wording import one_line
@@ -20,16 +22,11 @@ SUITE = "recovery"
 # What stands in place of an outcome where none is known.
 ERROR, NOT_OBTAINED, SKIP = "error", "not obtained", "skip"
 
-# Outcomes and what stands in their place, the worst first.
-SEVERITY = (
-    "running-twice", "lost", "stuck", ERROR, NOT_OBTAINED, "running-though-paused", "paused-on-both", "paused-on-target",
-    "paused-on-source", "target-left", "moved-source-left", "killed", SKIP, "intact", "moved",
-)
-# The judge's word where the world was not seen in the end: no result, either.
-_NOT_SEEN = "not-obtained"
-
+# Outcomes and what stands in their place, the worst first. A world that was not seen in the end is no result, either.
+_PLACED = {Outcome.NOT_OBTAINED: (ERROR, NOT_OBTAINED), Outcome.KILLED: (Outcome.KILLED.value, SKIP)}
+SEVERITY = tuple(word for outcome in reversed(OUTCOMES) for word in _PLACED.get(outcome, (outcome.value,)))
 # Outcomes that cost the guest or its data, or leave nothing to be done about it.
-WORST = ("running-twice", "lost", "stuck")
+WORST = (Outcome.RUNNING_TWICE.value, Outcome.LOST.value, Outcome.STUCK.value)
 
 STAGES = {
     1: "Perform has not ended",
@@ -68,8 +65,8 @@ class Trial:
             return NOT_OBTAINED
         if self.result.verdict in (Verdict.ERROR, Verdict.SKIP):
             return self.result.verdict.value
-        word = str(self.result.details.get("outcome") or _NOT_SEEN)
-        return NOT_OBTAINED if word == _NOT_SEEN else word
+        word = str(self.result.details.get("outcome") or Outcome.NOT_OBTAINED.value)
+        return NOT_OBTAINED if word == Outcome.NOT_OBTAINED.value else word
 
     @property
     def red(self) -> bool:
@@ -272,7 +269,8 @@ def _grids(run: Run, combination: str, trials: Sequence[Trial], faults: Sequence
     for trial in trials:
         tables.setdefault(trial.table, {}).setdefault((trial.point, trial.fault), []).append(trial)
     found = []
-    for table, cells in tables.items():
+    methods = [method.value for method in Method]
+    for table, cells in sorted(tables.items(), key=lambda item: methods.index(item[0].rpartition("/")[2])):
         protocol = protocol_of(run, combination, table)
         known = {point.name: point for point in points(Method(table.rpartition("/")[2]), protocol)}
         names = [*known, *dict.fromkeys(point for point, _ in cells if point not in known)]

@@ -122,7 +122,7 @@ def test_a_case_has_all_that_is_known_of_it(lab: SyntheticRecovery, recovery: Re
         "<dt>Leftovers<dd>none", "<dt>Healed by<dd>the source&#39;s daemon is started again",
         "s after the fault, healing included",
         "<dt>Migrates again<dd>no: check migrated: error 55", "+0.300 s client-source: finish3, 0.050 s, ok",
-        "<dt>Again<dd>ansible-playbook playbooks/recovery.yml -e pair=debian -e guest=x86_64 -e combination=nnn -e &#39;cases=",
+        "<dt>Again<dd>ansible-playbook playbooks/recovery.yml", "-e combinations=nnn -e selection=pairwise -e &#39;cases=",
         f'<a href="logs/{case.number}-source.log">', "error : &lt;qemu&gt; is gone",
     ):
         assert expected in text, expected
@@ -139,7 +139,10 @@ def test_a_promise_is_shown_with_its_source(tmp_path: Path) -> None:
     lab = SyntheticRecovery(tmp_path / "run", keep=lambda case: case.point.stage == 1 and case.fault.name == "connection-closed")
     lab.carry_out("nnn")
     pages = recovery_pages(read_recovery(read_run(lab.folder)), TEMPLATES)
-    assert "outcome: intact\nsource: docs/migration.rst\nwhy: the source resumes &lt;the&gt; guest" in "".join(pages.values())
+    assert (
+        "<dt>libvirt promises<dd>The source resumes &lt;the&gt; guest.\nso the guest is intact or moved\n"
+        "source: docs/migration.rst\nrow perform-fails\n"
+    ) in "".join(pages.values())
 
 
 def test_repetitions_have_a_rate(tmp_path: Path) -> None:
