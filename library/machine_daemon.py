@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: machine_daemon
 short_description: Have the libvirt daemons of machines running
 description:
-  - Waits until each machine has started, and starts its daemon when it is dead.
+  - Waits until each machine has started, undoes what an injected fault has left there, and starts its daemon when it is dead.
   - Runs on the lab host.
 options:
   machines:
@@ -42,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 repaired:
-  description: Names of the machines whose daemon was dead and was started.
+  description: Names of the machines whose daemon was dead, or had been left with a fault, and was started.
   returned: always
   type: list
   elements: str

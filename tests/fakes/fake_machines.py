@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -188,4 +189,9 @@ def kill_daemon(machine: Machine) -> None:
 
 def children() -> set[str]:
     """Process numbers of this process's children."""
-    return {number for task in Path("/proc/self/task").iterdir() for number in (task / "children").read_text().split()}
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        # A thread may end meanwhile, and its children become another's.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.update((task / "children").read_text().split())
+    return found

@@ -54,7 +54,7 @@ def test_a_dead_daemon_is_started_and_a_dead_machine_too(lab: Lab) -> None:
     subprocess.run(["podman", "kill", target], check=True, capture_output=True)
     repaired = lab.play("provision", combination="noo")
     assert repaired.status == 0, repaired.output
-    assert f"the daemon of {source} was dead and has been started" in repaired.message()
+    assert f"the daemon of {source} was dead, or left with a fault, and has been started" in repaired.message()
     assert "noo: client libvirt 11.3.0; source libvirt 9.0.0" in repaired.message()
 
 

@@ -73,6 +73,10 @@ class Agent(object):
             told["keepalive"] = bool(known and opened.setKeepAlive(keepalive[0], keepalive[1]) == 0)
         return told
 
+    def alive(self, connection):
+        """The version of the daemon's libvirt, which it knows without asking anybody: it answers, or its connection has ended."""
+        return {"libvirt": self._connections[connection].getLibVersion()}
+
     def hypervisor(self, connection):
         """Version of the daemon's QEMU, in libvirt's number (0 where the daemon knows none)."""
         return {"hypervisor": self._connections[connection].getVersion()}

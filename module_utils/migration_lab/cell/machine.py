@@ -106,8 +106,9 @@ class Machine:
         return int(text)
 
     def repair_daemon(self) -> bool:
-        """Start the daemon where it is dead, once the machine itself has started; returns whether it was dead.
+        """Once the machine itself has started, undo what an injected fault has left, and start the daemon where it is dead.
 
+        :returns: whether it was started.
         :raises LabError: when the machine does not run, or the daemon does not come up.
         """
         text = self.run(*self.daemon, "repair", timeout=60).strip()

@@ -199,7 +199,8 @@ def test_refused_crashed_and_hung_calls_are_libvirts(
     start: Callable[..., AgentProcess], how: str, timeout: float, error: str
 ) -> None:
     outcome = start().outcome("open", timeout, connection="source", uri=f"fake://h/{how}")
-    assert outcome == Outcome(False, error, outcome.seconds, timed_out=how == "hang")
+    code, domain = (38, 7) if how == "refused" else (None, None)
+    assert outcome == Outcome(False, error, outcome.seconds, timed_out=how == "hang", code=code, domain=domain)
     assert 0 < outcome.seconds < TIMEOUT
 
 

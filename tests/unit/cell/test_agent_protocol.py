@@ -94,8 +94,10 @@ def test_daemon_tells_of_itself(python: str, libvirt: Path) -> None:
         python, libvirt, *OPEN_BOTH,
         {"call": "hypervisor", "connection": "source"},
         {"call": "capabilities", "connection": "target"},
+        {"call": "alive", "connection": "target"},
     )
-    source, target, hypervisor, capabilities = talk.results
+    source, target, hypervisor, capabilities, alive = talk.results
+    assert alive == {"libvirt": 11003000}
     assert source == {"libvirt": 11003000, "hostname": "a-source"} and target["hostname"] == "a-target"
     assert hypervisor == {"hypervisor": 7002022}
     assert capabilities["xml"].rstrip() == CAPABILITIES

@@ -13,6 +13,7 @@ import pytest
 from ansible.plugins.test import core
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from migration_lab.cell import saboteur
 from synthetic_run import ROOT
 
 TEMPLATES = ROOT / "roles/machine_files/templates"
@@ -94,6 +95,20 @@ def test_control_script_starts_the_trees_own_daemon() -> None:
     assert "libvirtd=$prefix/sbin/libvirtd\n" in tree and ". /etc/migration-lab-tree\n" in tree
     assert 'cp /etc/libvirt/qemu.conf "$prefix/etc/libvirt/"' in tree
     assert "libvirtd=libvirtd\n" in other and "prefix" not in other and "LD_LIBRARY_PATH" not in other
+
+
+@pytest.mark.parametrize("libvirt", VERSIONS)
+def test_control_script_gives_keepalive_to_versions_that_know_it(libvirt: str) -> None:
+    """An older daemon is neither given what it does not know nor restarted for it."""
+    text = render("machine", libvirt)
+    assert ("keepalive_interval = %s" in text) == (number(libvirt) >= (0, 9, 8))
+    assert ("    restart\n}\n" in text) == (number(libvirt) >= (0, 9, 8))
+
+
+def test_control_script_undoes_what_a_saboteur_does() -> None:
+    text = render("machine", "11.3.0")
+    for name in (saboteur.FULL, saboteur.ASIDE, saboteur.SCRIPT, f"/{saboteur.BELOW}/", f"/{saboteur.HIDDEN}", saboteur.PID_FILE):
+        assert name in text
 
 
 def test_interpreter_of_a_tree_has_its_libraries_and_binding() -> None:

@@ -358,7 +358,9 @@ class Injection:
                     self._note_end(strike.on)
                 ended.append(f"the third party's {strike.do} ended late: {made.words}")
             else:
-                made.client.drop()
+                # On its machine as well, where it would go on.
+                self._injector.saboteurs["client"].call("kill_process", pid=made.client.process)
+                made.give_up()
                 ended.append(f"the third party's {strike.do} never ended")
         return ended
 

@@ -39,6 +39,12 @@ class ThirdPartyCall:
         self._thread.join(limit)
         return not self._thread.is_alive()
 
+    def give_up(self) -> None:
+        """End the agent, and with it the call."""
+        self._agent.kill()
+        self._thread.join()
+        self.client.drop()
+
     @property
     def words(self) -> str:
         """How the call ended, or that it has not."""
@@ -128,7 +134,7 @@ class ThirdParties:
         started = time.monotonic()
         try:
             for side in ("source", "target"):
-                client.agent().call("hypervisor", PROBE, connection=side)
+                client.agent().call("alive", PROBE, connection=side)
         except AgentFailure:
             # A daemon has died since. One that is silent is not asked again.
             client.drop()
