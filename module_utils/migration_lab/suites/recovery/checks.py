@@ -20,6 +20,7 @@ from .case import RecoveryCase
 from .observation import RecoveryObservation
 from .outcome import Outcome, interference, main_copy, outcome, running_sides
 from .promise import Promise, promised
+from .striker import ERROR_TEXT
 
 CHECKS = (
     "scenario",
@@ -37,6 +38,9 @@ FURTHER_CHECKS = ("migrates-again", DAEMONS_ALIVE, "no-leftovers")
 
 NOTHING_PROMISED = "nothing is promised; invariants alone"
 BY_FAULT = "killed by the fault"
+
+# VIR_FROM_RPC and VIR_FROM_REMOTE: a connection was lost. Such an error says that the migration's result is not known.
+_LOST_CONNECTION = (7, 13)
 
 _STANDING = (Outcome.PAUSED_ON_SOURCE, Outcome.PAUSED_ON_TARGET, Outcome.PAUSED_ON_BOTH)
 _MOVED = (Outcome.MOVED, Outcome.MOVED_SOURCE_LEFT)
@@ -230,12 +234,15 @@ def _allowed_configs(
     elif word is Outcome.MOVED_SOURCE_LEFT:
         configs = {"source": before["source"], "target": after["target"]}
     elif word is Outcome.INTACT or (
-        word in (Outcome.PAUSED_ON_SOURCE, Outcome.TARGET_LEFT) and not seen.target_finished
+        word in (Outcome.PAUSED_ON_SOURCE, Outcome.TARGET_LEFT) and not (seen.target_finished or case.point.stage >= 3)
     ):
         configs = before
     else:
         # How far the migration came is not known, or it came to its end and was undone.
         configs = {side: [*before[side], *after[side]] for side in SIDES}
+    if "source" in seen.killed and word in _ON_TARGET_ALONE:
+        # Confirm undefines a guest that it ends itself.
+        configs["source"] = [*configs["source"], *before["source"]]
     if interference(seen).undefined:
         configs["source"] = [*configs["source"], "absent"]
     return {side: tuple(dict.fromkeys(words)) for side, words in configs.items()}
@@ -250,6 +257,10 @@ def _told_truth(sheet: _Sheet, seen: RecoveryObservation, word: Outcome) -> None
         sheet.add("told-truth", expected, "nothing told", True)
     elif word is Outcome.KILLED:
         sheet.add("told-truth", expected, BY_FAULT, True)
+    elif seen.told.domain in _LOST_CONNECTION:
+        sheet.add("told-truth", expected, "that a connection was lost", True)
+    elif ERROR_TEXT in seen.told.text:
+        sheet.add("told-truth", expected, "the relay's error in the daemon's place", True)
     elif seen.told.answer == "success":
         on_target = word in _MOVED or (
             word in (Outcome.RUNNING_THOUGH_PAUSED, Outcome.RUNNING_TWICE, Outcome.STUCK, *_STANDING)

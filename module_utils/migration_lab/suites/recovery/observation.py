@@ -105,10 +105,10 @@ def _sight(sight: Optional[Sight]) -> Optional[str]:
     return None if sight is None else str(sight)
 
 
-def told(outcome: Optional[Outcome], code: Optional[int] = None, domain: Optional[int] = None) -> Told:
+def told(outcome: Optional[Outcome]) -> Told:
     """What a caller was told, by how its call ended; without an outcome the caller did not live."""
     if outcome is None or outcome.timed_out:
         return Told("nothing", seconds=outcome.seconds if outcome else 0.0, text=outcome.error if outcome else "")
     if outcome.ok:
         return Told("success", seconds=outcome.seconds)
-    return Told("error", code, domain, outcome.error, outcome.seconds)
+    return Told("error", outcome.code, outcome.domain, outcome.error, outcome.seconds)

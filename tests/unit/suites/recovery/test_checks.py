@@ -18,9 +18,11 @@ from migration_lab.suites.recovery.case import RecoveryCase
 from migration_lab.suites.recovery.checks import CHECKS, FURTHER_CHECKS, NOTHING_PROMISED, judge
 from migration_lab.suites.recovery.fault import Fault, Strike
 from migration_lab.suites.recovery.observation import RecoveryObservation, StrikeNote, Told
+from migration_lab.suites.recovery.observation import told as told_by
 from migration_lab.suites.recovery.outcome import SEVERITY, Outcome, outcome
 from migration_lab.suites.recovery.point import points
 from migration_lab.suites.recovery.promise import Promise
+from migration_lab.suites.recovery.striker import ERROR_TEXT
 
 NEW = Situation({role: 9000000 for role in ("client", "source", "target")}, {}, "v3")
 OK = Call(True)
@@ -52,7 +54,7 @@ def seen(*copies: Copy, **changes: Any) -> RecoveryObservation:
         for side in ("source", "target")
     }
     values: dict[str, Any] = {
-        "source_started": OK, "source_state": "running", "migrated": Call(False, "refused"), "told": Told("error", 38, 7),
+        "source_started": OK, "source_state": "running", "migrated": Call(False, "refused"), "told": Told("error", 9, 10),
         "struck": [], "counter": 5, "copies": found, "pattern": True, "source_after": at["source"],
         "target_after": at["target"], "source_config": "absent", "target_config": "absent", "steady_seconds": 0.5,
         "again": "", "leftovers": [],
@@ -291,8 +293,41 @@ def test_configs_that_others_and_old_versions_leave() -> None:
     assert check(judge(of, world, (), old), "configs").result == PASS and check(judged(of, world), "configs").result == FAIL
     undefined = seen(source_config="absent", target_config="own", struck=[StrikeNote("undefine-guest", "source", True)])
     assert check(judged(of, undefined), "configs").result == PASS
+    of_undefine = case("finish-reply", persistent=True, flags=("undefine-source",))
+    kept = moved(source_config="guest", killed=frozenset({"source"}))
+    assert check(judged(of_undefine, kept), "configs").result == PASS
+    assert check(judged(of_undefine, replace(kept, killed=frozenset())), "configs").result == FAIL
     refused = replace(undefined, struck=[StrikeNote("undefine-guest", "source", True, "refused: (55, 10)")])
     assert check(judged(of, refused), "configs").result == FAIL
+
+
+@pytest.mark.parametrize(
+    ("told", "result", "got"),
+    [
+        (Told("error", 9, 10, "operation failed"), FAIL, "error, though moved"),
+        (Told("error", 38, 7, "End of file while reading data"), PASS, "that a connection was lost"),
+        (Told("error", 38, 13, "server closed connection"), PASS, "that a connection was lost"),
+        (Told("error", 9, 10, ERROR_TEXT), PASS, "the relay's error in the daemon's place"),
+        (Told("nothing"), PASS, "nothing told"),
+        (Told("success"), PASS, "the truth"),
+    ],
+)
+def test_an_error_of_a_lost_connection_says_nothing_of_the_guest(told: Told, result: str, got: str) -> None:
+    found = check(judged(case(), moved(told=told)), "told-truth")
+    assert (found.result, found.got) == (result, got)
+
+
+def test_what_a_caller_was_told_has_libvirts_numbers() -> None:
+    assert told_by(Call(False, "refused", 1.5, code=9, domain=10)) == Told("error", 9, 10, "refused", 1.5)
+    assert told_by(Call(True, seconds=2.0)) == Told("success", seconds=2.0)
+    assert told_by(Call(False, "no answer", 20.0, timed_out=True)) == Told("nothing", text="no answer", seconds=20.0)
+    assert told_by(None) == Told("nothing")
+
+
+@pytest.mark.parametrize(("point", "result"), [("finish-call", FAIL), ("finish-reply", PASS)])
+def test_a_copy_that_finish_has_started_may_have_its_config(point: str, result: str) -> None:
+    world = seen(STANDS, T_STANDS, source_state="paused", target_config="guest")
+    assert check(judged(case(point, state=State.PAUSED, flags=("persist-dest",)), world), "configs").result == result
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ ROWS: dict[str, tuple[str, str, str, str, tuple[str, ...], str, tuple[str, ...]]
     "direct-finish-not-sent": ("v3", "normal", "finish-call", "connection-closed", (), "9.0.0", (IN,)),
     "direct-finish-never-answered": ("v3", "normal", "finish-call", "silent", (), "9.0.0", (PS, IN)),
     "direct-client-lost-after-finish": ("v3", "normal", "finish-reply", "agent-killed", (), "9.0.0", (SL, MO)),
+    "direct-confirm-comes-late": ("v3", "normal", "confirm-call", "silent", (), "9.0.0", (SL, MO)),
     "direct-confirm-fails": ("v3", "normal", "confirm-call", "call-refused", (), "9.0.0", (SL,)),
     "direct-confirmed": ("v3", "normal", "confirm-reply", "connection-reset", (), "9.0.0", (MO,)),
     "v2-answer-lost": ("v2", "normal", "finish-reply", "connection-closed", (), "0.9.1", (MO,)),
