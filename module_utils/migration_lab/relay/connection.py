@@ -96,6 +96,8 @@ class Connection(ABC):
 
     def follow_cuts(self) -> None:
         """Fall silent while one of the machines is cut off; a machine that has come back knows nothing of the connection."""
+        if self._over:
+            return
         if self._roles & self.recording.cut_off:
             self._reachable.clear()
             self._choose_silence()

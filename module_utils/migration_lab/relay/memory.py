@@ -35,6 +35,11 @@ class MemoryStream(Connection):
         self._splitter = StreamSplitter(count, recording.wanted(domain, END))
         super().__init__(LINK, frozenset(("source", "target")), recording, self._splitter, passing, gone)
 
+    async def take(self, sock: socket.socket, host: str, port: int) -> None:
+        """Begin with a connection that came in, and one to the target's QEMU."""
+        end = self.accepted(host, port)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: end, sock)
+
     def connected(self) -> None:
         """Nothing has passed yet."""
         point = self._count.due()
@@ -80,30 +85,29 @@ class _Record:
     def __init__(self) -> None:
         self.count = StreamCount()
         self.stream: Optional[MemoryStream] = None
-        self._server: Optional[asyncio.AbstractServer] = None
-        self._closed = False
+        self._listener: Optional[socket.socket] = None
 
-    async def listen(self, sock: socket.socket, accept: Callable[[], asyncio.BaseProtocol]) -> None:
-        """Accept connections of a socket that listens already."""
-        server = await asyncio.get_running_loop().create_server(accept, sock=sock, backlog=1)
-        self._server = server
-        if self._closed:
-            server.close()
+    def listen(self, listener: socket.socket, accept: Callable[[socket.socket], None]) -> None:
+        """Take one connection of a socket that listens, and no second."""
+        self._listener = listener
+        listener.setblocking(False)
+
+        def ready() -> None:
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):  # it is gone already
+                return
+            self.close()
+            accept(sock)
+
+        asyncio.get_running_loop().add_reader(listener, ready)
 
     def close(self) -> None:
-        """Accept no connection any more."""
-        self._closed = True
-        if self._server is not None:
-            self._server.close()
-
-
-class _Refusal(asyncio.Protocol):
-    """For a second connection that comes in before the listener is closed."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """One stream has one connection."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+        """Take no connection any more."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
 
 
 class MemoryStreams:
@@ -120,7 +124,6 @@ class MemoryStreams:
         self._listen = listen
         self._host = host
         self._records: dict[str, _Record] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def lead(self, message: Message, procedure: str, domain: str) -> Message:
         """Lead the stream that a successful reply to prepare announces through the relay.
@@ -171,19 +174,13 @@ class MemoryStreams:
     def _open(self, domain: str, port: int) -> int:
         """Listen for a stream that is to go to a port of the target; returns the port."""
         family = socket.AF_INET6 if ":" in self._listen else socket.AF_INET
-        sock = socket.create_server((self._listen, 0), family=family, backlog=1)
+        listener = socket.create_server((self._listen, 0), family=family, backlog=1)
         record = self._begin(domain)
 
-        def accept() -> asyncio.BaseProtocol:
-            # Not at once: asyncio wants the server whole until the connection is made.
-            asyncio.get_running_loop().call_soon(record.close)
-            if record.stream is not None:
-                return _Refusal()
-            record.stream = MemoryStream(domain, record.count, self._recording, self.connections.discard)
-            self.connections.add(record.stream)
-            return record.stream.accepted(self._host, port)
+        def accept(sock: socket.socket) -> None:
+            stream = record.stream = MemoryStream(domain, record.count, self._recording, self.connections.discard)
+            self.connections.add(stream)
+            stream.start(stream.take(sock, self._host, port))
 
-        task = asyncio.get_running_loop().create_task(record.listen(sock, accept))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return int(sock.getsockname()[1])
+        record.listen(listener, accept)
+        return int(listener.getsockname()[1])

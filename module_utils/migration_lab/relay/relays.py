@@ -129,6 +129,10 @@ class Relays:
         """End ``cut_off``: connections that were there meanwhile are reset on both sides, as by a machine that has booted."""
         self._do(lambda: self._recording.cut_off.discard(role), self._follow_cuts)
 
+    def look(self, domain: str) -> list[Step]:
+        """The steps that ``take`` would give out, which stay and may still get their replies. Safe in any thread."""
+        return self._steps.look(domain)
+
     def stop(self) -> None:
         """End all connections and the thread. May be called again, and before ``start``."""
         thread, self._thread = self._thread, None

@@ -73,6 +73,11 @@ class StepLog:
         with self._lock:
             step.answer = answer
 
+    def look(self, domain: str) -> list[Step]:
+        """A domain's steps in the order in which they began, as they are now."""
+        with self._lock:
+            return [replace(step) for step in self._steps.get(domain, [])]
+
     def take(self, domain: str) -> list[Step]:
         """Give out a domain's steps in the order in which they began, and forget them."""
         with self._lock:
