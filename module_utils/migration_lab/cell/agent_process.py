@@ -31,6 +31,7 @@ BOOTSTRAP = (
 
 # Two threads at once may find no source (linecache), as happens in the zip file that Ansible makes of a module.
 _READING = threading.Lock()
+_SOURCES: dict[str, str] = {}
 
 # Exit statuses of a client library that crashed inside a call: 128 + signal, as podman and shells report it.
 CRASH_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
@@ -76,8 +77,7 @@ class AgentProcess:
         :param python: that machine's Python interpreter; agent.py needs a libvirt module in it.
         :param program: the module whose source is sent.
         """
-        with _READING:
-            source = inspect.getsource(program)
+        source = _source(program)
         command = [*prefix, python, "-c", BOOTSTRAP]
         self.call_seconds = 0.0
         self._buffer = b""
@@ -193,3 +193,11 @@ class AgentProcess:
         self._complaints.seek(0)
         detail = self._complaints.read().decode(errors="replace").strip().splitlines()
         return AgentDied(status, detail[-1] if detail else "")
+
+
+def _source(program: ModuleType) -> str:
+    """The source of a module, read once: a run starts many agents."""
+    with _READING:
+        if program.__name__ not in _SOURCES:
+            _SOURCES[program.__name__] = inspect.getsource(program)
+        return _SOURCES[program.__name__]

@@ -129,10 +129,11 @@ def test_a_column_for_each_verdict_that_came(tmp_path: Path) -> None:
     assert header.split()[6:10] == ["pass", "fail", "known", "error"] and row.split()[7:11] == ["93", "0", "3", "0"]
 
 
-@pytest.fixture
-def deviating(tmp_path: Path) -> SyntheticRun:
+@pytest.fixture(scope="module")
+def deviating(tmp_path_factory: pytest.TempPathFactory) -> SyntheticRun:
     """A run on emulated machines: a known case, one of which the deviation did not come, a failed one, and one tried again."""
-    lab = SyntheticRun(tmp_path / "run", ["ooo", "nnn"], pair=EMULATED, untried=["debian-6"], deviations=LEDGER)
+    folder = tmp_path_factory.mktemp("deviating") / "run"
+    lab = SyntheticRun(folder, ["ooo", "nnn"], pair=EMULATED, untried=["debian-6"], deviations=LEDGER)
     known, fixed, failed, again = (CASES[number].id for number in (48, 49, 40, 0))
     journal = lab.start("ooo")
     for case in CASES:
@@ -147,8 +148,13 @@ def deviating(tmp_path: Path) -> SyntheticRun:
     return lab
 
 
-def test_text_explains_every_case_that_did_not_pass_when_asked(deviating: SyntheticRun) -> None:
-    plain = make_report(deviating.folder, TEMPLATES).text
+@pytest.fixture(scope="module")
+def plain_report(deviating: SyntheticRun) -> Report:
+    return make_report(deviating.folder, TEMPLATES)
+
+
+def test_text_explains_every_case_that_did_not_pass_when_asked(deviating: SyntheticRun, plain_report: Report) -> None:
+    plain = plain_report.text
     assert plain.splitlines()[1:3] == [
         "old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6",
     ]
@@ -165,8 +171,8 @@ def test_text_explains_every_case_that_did_not_pass_when_asked(deviating: Synthe
     ]
 
 
-def test_run_file_has_deviations_and_notices(deviating: SyntheticRun) -> None:
-    make_report(deviating.folder, TEMPLATES).write()
+def test_run_file_has_deviations_and_notices(deviating: SyntheticRun, plain_report: Report) -> None:
+    plain_report.write()
     results = json.loads((deviating.folder / "run.json").read_text())["results"]
     assert results["deviations"][0] == {"id": DEVIATION.id, "known": {"ooo": 1}, "fixed": {"ooo": 1}}
     assert results["notices"] == ["old is emulated: debian-12 presented as libvirt 0.9.1", "nobody has run it before: debian-6"]
