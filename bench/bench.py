@@ -2,7 +2,8 @@
 """Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
 
     make bench                            all of it, about 15 minutes on 2 cores
-    BENCH=matrix,provision make bench     some parts; the others are checks, between, full, report and history
+    BENCH=matrix,provision make bench     some parts; the others are checks, between, full, report,
+                                          recovery_report and history
 """
 
 from __future__ import annotations
@@ -171,6 +172,28 @@ def bench_report(root: Path) -> dict[str, Any]:
     return result
 
 
+def bench_recovery_report(root: Path) -> dict[str, Any]:
+    """The pages of a recovery run with every point, fault and scenario of the 8 combinations."""
+    from migration_lab.model.combination import COMBINATIONS
+    from migration_lab.report.recovery_page import PAGE_FILE, recovery_pages
+    from migration_lab.results.recovery import read_recovery
+    from migration_lab.results.run import read_run
+    from synthetic_recovery import SyntheticRecovery
+
+    lab = SyntheticRecovery(root / "recovery-report", COMBINATIONS, "full")
+    for combination in COMBINATIONS:
+        lab.carry_out(combination)
+    started = time.monotonic()
+    recovery = read_recovery(read_run(lab.folder))
+    read = time.monotonic()
+    pages = recovery_pages(recovery, ROOT / "roles/report/templates")
+    return {
+        "cases": sum(len(cases) for cases in lab.chosen.values()), "read_seconds": round(read - started, 1),
+        "pages_seconds": round(time.monotonic() - read, 1), "index_bytes": len(pages[PAGE_FILE].encode()),
+        "all_bytes": sum(len(page.encode()) for page in pages.values()),
+    }
+
+
 def bench_history(root: Path) -> dict[str, Any]:
     """100 synthetic runs of 768 cases: what a report costs with and without a history of the others, and what queries take."""
     from migration_lab.history.file import read_history
@@ -220,7 +243,8 @@ def main() -> None:
     sys.path[:0] = [str(ROOT / "module_utils"), str(ROOT / "tests" / "fakes")]
     parts = {
         "matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "between": bench_between,
-        "full": bench_full, "report": bench_report, "history": bench_history,
+        "full": bench_full, "report": bench_report, "recovery_report": bench_recovery_report,
+        "history": bench_history,
     }
     chosen = os.environ.get("BENCH", ",".join(parts)).split(",")
     unknown = [name for name in chosen if name not in parts]

@@ -12,7 +12,8 @@ description:
   - >-
     For each combination it makes C(results.tap) (TAP, ten numbered tests a case in libvirt-tck's order, whatever order the cases
     finished in) and C(junit.xml) (for Jenkins, GitLab and other CI servers). For the run it completes C(run.json), under its key
-    C(results), and makes the page C(index.html) and C(matrix.svg), a picture of the matrix for a mail.
+    C(results), and makes the page C(index.html) and C(matrix.svg), a picture of the matrix for a mail. The page of a recovery
+    run has grids of points and faults, and its cases are in C(cases-<method>.html) of each combination.
   - >-
     It reads only the journals, C(run.json), the C(not-obtained.json) of combinations that could not be provisioned and the
     daemons' logs that a journal names, of this run and of the one that it is compared with. So the results can be made again at
