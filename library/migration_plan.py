@@ -93,9 +93,9 @@ plan:
   description: >-
     The plan. C(run), C(folder), C(pair), C(releases) (whole, with the C(id) of their images), C(untried) (those of them that no
     recorded run has seen), C(guest) (the guests' names with commas), C(guests) by name, C(architectures) of the guests, each with
-    the C(machine) type of one, C(workers_per_core), C(profile), C(deviations) (the ledger), C(patterns), C(cases) by combination,
-    C(combinations) in running order, C(shares) by cell (each with C(combination) and C(cases)), C(expected) and C(classes) by
-    combination, C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
+    the C(machine) type of one, C(workers_per_core), C(profile), C(time_limit) of a case, C(deviations) (the ledger),
+    C(patterns), C(cases) by combination, C(combinations) in running order, C(shares) by cell (each with C(combination) and
+    C(cases)), C(expected) and C(classes) by combination, C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
   returned: always
   type: dict
 """

@@ -38,6 +38,9 @@ _ADVICE = "set results_root to a folder that can be written"
 # A daemon's connections to client and peer, the guest's monitor and what migrates it.
 FILES_PER_CASE = 4
 
+# Seconds that a case of suite recovery may take besides the call that migrates: to set up, to heal, to watch, to migrate again.
+CASE_BESIDE_CALL = 40.0
+
 
 def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     """Check and resolve a run's inputs. See the module ``migration_plan`` for the arguments and the result.
@@ -105,6 +108,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "workers_per_core": pair.get("workers_per_core", min(guest["workers_per_core"] for guest in guests.values())),
         "profile": profile,
+        "time_limit": max(given["time_limit"], profile["call_limit"] + CASE_BESIDE_CALL if "call_limit" in profile else 0.0),
         "suite": suite.name,
         "patterns": patterns,
         "cases": {name: [case.id for case in cases] for name, cases in selected.items()},

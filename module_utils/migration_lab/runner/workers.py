@@ -43,7 +43,8 @@ class Workers:
         """
         self._stage = stage
         alone = [case for case in cases if stage.rules.alone(case) or case.id in failed_beside]
-        self._pending = deque(case for case in cases if case not in alone)
+        apart = {case.number for case in alone}
+        self._pending = deque(case for case in cases if case.number not in apart)
         self._alone = deque((case, failed_beside.get(case.id, "")) for case in alone)
         self._alone_again = alone_again
         self._workers = min(workers, max(len(self._pending), 1))

@@ -526,6 +526,12 @@ def test_a_run_of_recovery_has_its_faults_and_protocols_in_its_profile(given: di
     assert all(len(axes) == 5 for axes in facts["axes"].values())
 
 
+def test_a_case_of_recovery_has_time_besides_its_call(given: dict[str, Any]) -> None:
+    assert make_plan(given)["time_limit"] == make_plan(recovery(given))["time_limit"] == 60
+    assert make_plan(recovery(given, selection="full"))["time_limit"] == 100
+    assert make_plan(recovery(given, time_limit=200.0))["time_limit"] == 200
+
+
 def test_cells_share_each_combination_of_recovery(given: dict[str, Any]) -> None:
     plan = make_plan(recovery(given, cells=["a", "b"], combinations="noo,nnn"))
     assert [share["combination"] for share in plan["shares"]["b"]] == ["noo", "nnn"]
