@@ -85,19 +85,23 @@ class Recovery(Migration):
         if not self.set_up(attempt, agent, call, deadline):
             raise LabError("the scenario could not be set up")
         injection = self._injector.injection(case, name, self.guest(attempt), client.process)
-        watch = Watch(self._witness, self.guest(attempt), name)
-        watch.start()
-        armed = self._striker.arm(name, case.point, case.fault, injection.strike, injection.after)
-        try:
-            self._migrate_into(attempt, agent, armed)
-        finally:
-            self._striker.disarm(name)
-            # What struck is healed whatever else fails.
-            self._heal(attempt, client, armed, injection, watch)
-        if attempt.migration is not None:
-            attempt.migration["keepalive"] = self.bench.profile["keepalive"]
-        if not seen.lab_error:
-            self._conclude(attempt, client, armed, injection, watch)
+        with Watch(self._witness, self.guest(attempt), name) as watch:
+            armed = self._striker.arm(name, case.point, case.fault, injection.strike, injection.after)
+            try:
+                self._migrate_into(attempt, agent, armed)
+            finally:
+                self._striker.disarm(name)
+                # What struck is healed whatever else fails.
+                self._heal(attempt, client, armed, injection)
+            if attempt.migration is not None:
+                attempt.migration["keepalive"] = self.bench.profile["keepalive"]
+            if seen.lab_error:
+                return
+            assert armed.reached is not None
+            self._wait_until_steady(attempt, client, armed.reached, bool(injection.daemons))
+            seen.copies = self._copies(attempt, {"source": seen.source_after, "target": seen.target_after})
+            watch.stop()
+        self._conclude(attempt, client, injection, watch)
 
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, and whose config they have. After a daemon that died by itself was restarted, in any case."""
@@ -125,7 +129,7 @@ class Recovery(Migration):
         seen.told = told(outcome)
         seen.counter = attempt.counter
 
-    def _heal(self, attempt: Attempt, client: ClientAgent, armed: Armed, injection: Injection, watch: Watch) -> None:
+    def _heal(self, attempt: Attempt, client: ClientAgent, armed: Armed, injection: Injection) -> None:
         """Let the strikes end, close the caller's connections, and undo what the fault did."""
         seen, name = _seen(attempt), self.name(attempt)
         armed.end(STRIKE_LIMIT)
@@ -147,18 +151,10 @@ class Recovery(Migration):
             seen.lab_error = f"the migration never came to {point}, so nothing struck; it ended with: {ended}"
         elif armed.notes is None:
             seen.lab_error = f"the fault was not done striking after {STRIKE_LIMIT:.0f} s"
-        if seen.lab_error:
-            watch.stop()
 
-    def _conclude(
-        self, attempt: Attempt, client: ClientAgent, armed: Armed, injection: Injection, watch: Watch
-    ) -> None:
-        """Wait until the world is steady, look at it, and try the same migration again."""
+    def _conclude(self, attempt: Attempt, client: ClientAgent, injection: Injection, watch: Watch) -> None:
+        """Sum up what was seen of the world that is steady now, and try the same migration again."""
         seen, name = _seen(attempt), self.name(attempt)
-        assert armed.reached is not None
-        self._wait_until_steady(attempt, client, armed.reached, bool(injection.daemons))
-        seen.copies = self._copies(attempt, {"source": seen.source_after, "target": seen.target_after})
-        watch.stop()
         stream = self._relays.stream_bytes(name)
 
         def received(when: float) -> bool:

@@ -18,7 +18,7 @@ from ...model.errors import LabError
 ANSWER = 2.0
 CALL_LIMIT = 60.0
 # Seconds for a call that only finds out whether a daemon is still there.
-PROBE = 2.0
+PROBE = 5.0
 
 
 class ThirdPartyCall:

@@ -19,7 +19,7 @@ Sample = tuple[float, Counters]
 
 
 class Watch:
-    """Looks at a guest in a thread of its own, from ``start`` until ``stop``."""
+    """Looks at a guest in a thread of its own, until ``stop``. Use ``with``."""
 
     def __init__(self, witness: Witness, guest: GuestConfig, name: str) -> None:
         self.samples: list[Sample] = []
@@ -30,9 +30,13 @@ class Watch:
         self._failure: Optional[LabError] = None
         self._thread = threading.Thread(target=self._run, name=f"watch {name}", daemon=True)
 
-    def start(self) -> None:
-        """Begin to look."""
+    def __enter__(self) -> Watch:
         self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
 
     def stop(self) -> None:
         """Look no more.
@@ -40,8 +44,7 @@ class Watch:
         :raises LabError: when the guest could not be looked at.
         """
         self._over.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
         if self._failure is not None:
             raise self._failure
 

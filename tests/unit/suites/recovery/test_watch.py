@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import cast
 
 import pytest
@@ -67,20 +68,23 @@ def watch(witness: FakeWitness) -> Watch:
 
 
 def test_a_watch_keeps_what_it_sees() -> None:
-    watching = watch(FakeWitness())
-    watching.start()
-    while len(watching.samples) < 2:
-        pass
-    watching.stop()
+    with watch(FakeWitness()) as watching:
+        while len(watching.samples) < 2:
+            pass
+        watching.stop()
     assert [counters for _, counters in watching.samples][:2] == [{SOURCE: 1}, {SOURCE: 2}]
 
 
 def test_a_watch_that_fails_says_so_in_the_end() -> None:
-    watching = watch(FakeWitness(fails=True))
-    watching.start()
-    with pytest.raises(LabError, match="the inspector is gone"):
+    with watch(FakeWitness(fails=True)) as watching, pytest.raises(LabError, match="the inspector is gone"):
         watching.stop()
 
 
-def test_a_watch_that_never_began_can_be_stopped() -> None:
-    watch(FakeWitness()).stop()
+def test_nobody_looks_on_after_an_error() -> None:
+    def fail() -> None:
+        raise LabError("the daemon is silent")
+
+    before = threading.active_count()
+    with pytest.raises(LabError, match="silent"), watch(FakeWitness()):
+        fail()
+    assert threading.active_count() == before
