@@ -7,6 +7,7 @@ and waits for it.
 
 The points of the memory stream are decided about in the same way.  There, ``Drop`` loses what is held back at the point: the last
 bytes at ``stream-end``, and of a tunnelled stream the message that reached the point; ``Answer`` does what ``Forward`` does.
+Neither side of a stream notices a loss by itself: with a return path, source and target then wait for each other.
 """
 
 from __future__ import annotations

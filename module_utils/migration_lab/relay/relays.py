@@ -121,6 +121,8 @@ class Relays:
     def cut_off(self, role: str) -> None:
         """Let no connection of a machine pass anything, not even its end; new ones are accepted and get nothing.
 
+        What was passed on before, and the kernel has not delivered yet, still arrives.
+
         :param role: ``client``, ``source`` or ``target``.
         """
         self._do(lambda: self._recording.cut_off.add(role), self._follow_cuts)
