@@ -165,7 +165,7 @@ class Recovery(Migration):
             runs = max(seen.copies, key=lambda copy: copy.moved or 0)
             seen.pattern = self._witness.pattern_whole(self.guest(attempt), runs.machine, name)
         attempt.steps = self._relays.take(name)
-        seen.target_finished = any(step.procedure.startswith("finish") and step.result == OK for step in attempt.steps)
+        seen.target_finished = any(step.procedure.startswith("finish") and step.answer == OK for step in attempt.steps)
         self._note_configs(attempt, client.agent(), CLEAN_LIMIT)
         self._note_deaths(seen, injection)
         if not (seen.stuck or seen.daemon_deaths):
