@@ -133,7 +133,7 @@ class Recovery(Migration):
         """Let the strikes end, close the caller's connections, and undo what the fault did."""
         seen, name = _seen(attempt), self.name(attempt)
         armed.end(STRIKE_LIMIT)
-        seen.struck, seen.killed = armed.notes, injection.killed
+        seen.struck = armed.notes
         # As long as they live, jobs and incoming copies stay.
         client.drop()
         try:
@@ -141,6 +141,7 @@ class Recovery(Migration):
             self._relays.heal(name)
         except LabError as error:
             seen.lab_error = f"the fault could not be healed: {error}"
+        seen.killed = injection.killed
         if seen.lab_error:
             pass
         elif armed.error is not None:
@@ -306,7 +307,11 @@ class Recovery(Migration):
                 again.source_defined, again.source_started = seen.source_defined, seen.source_started
                 again.source_state, again.target_defined = seen.source_state, seen.target_defined
             else:
-                left = self.bench.domains.remove(name, client, STUCK_LIMIT)
+                # Files that a power cut has left are not in the way.
+                left = [
+                    text for text in self.bench.domains.remove(name, client, STUCK_LIMIT)
+                    if not text.startswith(("file", "directory"))
+                ]
                 if left:
                     seen.again_why_not = f"what is left cannot be removed: {'; '.join(left)}"
                     return
