@@ -46,7 +46,7 @@ ROWS: dict[str, tuple[str, str, str, str, tuple[str, ...], str, tuple[str, ...]]
     "p2p-call-lost": ("v3", "p2p", "perform-call", "connection-closed", (), "9.0.0", (IN,)),
     "p2p-answer-lost": ("v3", "p2p", "perform-reply", "connection-reset", (), "9.0.0", (MO,)),
     "direct-client-thaws-before-perform": ("v3", "normal", "begin-call", "agent-frozen", (), "9.0.0", (IN, MO)),
-    "direct-client-lost-before-perform": ("v3", "normal", "prepare-reply", "message-dropped", (), "9.0.0", (IN,)),
+    "direct-client-lost-before-perform": ("v3", "normal", "prepare-reply", "connection-closed", (), "9.0.0", (IN,)),
     "direct-perform-call-lost": ("v3", "normal", "perform-call", "connection-closed", (), "9.0.0", (IN,)),
     "direct-client-lost-in-perform": ("v3", "normal", "stream-most", "agent-killed", (), "9.0.0", (IN, PS, MO)),
     "direct-source-connection-lost-after-perform": (
