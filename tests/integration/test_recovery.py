@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Migrations into faults, with real daemons: each fault strikes, no case is lost with the run, and nothing stays."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import CELL, ROOT, Lab, cases_of, kill_all, wait_for_cases
+from leftovers import podman
+from migration_lab.journal.journal import read_journals
+
+GUEST = {"guest": "s390x"}
+MORE = f"mlab-{CELL}-2"  # what the additional cell's machines and network are called
+
+
+def recovery(lab: Lab, run: str, **settings: Any) -> Any:
+    """Run recovery with the guest that starts quickly."""
+    return lab.play("recovery", **{**GUEST, "run": run, "selection": "smoke", **settings})
+
+
+def details(lab: Lab, run: str, combination: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """By case its verdict and what was seen of it, over all cells."""
+    return {
+        name: (case.verdict.value, dict(case.details))
+        for name, case in read_journals(lab.results / run / combination).cases.items()
+    }
+
+
+def own() -> set[str]:
+    """Containers, by name and number, and networks of the tests' cells."""
+    lines = podman("ps", "--all", "--format", "{{.Names}} {{.ID}}").splitlines()
+    lines += podman("network", "ls", "--format", "{{.Name}}").splitlines()
+    return {line for line in lines if line.startswith(f"mlab-{CELL}")}
+
+
+def additional() -> set[str]:
+    """Those of the additional cell."""
+    return {line for line in own() if line.startswith(MORE)}
+
+
+@pytest.mark.parametrize("combination", ["nnn", "noo"])
+def test_each_fault_strikes_once_and_its_case_has_a_word_and_a_verdict(lab: Lab, combination: str) -> None:
+    run = f"smoke-{combination}"
+    played = recovery(lab, run, combinations=combination, recovery_cells="2")
+    facts = json.loads((lab.results / run / "run.json").read_text())
+    assert facts["cells"] == [CELL, f"{CELL}-2"], played.output
+    seen = details(lab, run, combination)
+    assert set(seen) == set(facts["selected"][combination]), played.output
+    for case, (verdict, found) in seen.items():
+        assert verdict not in ("error", "skip"), (case, found)
+        assert found["struck"] is not None and all(note["done"] for note in found["struck"]), (case, found)
+        assert found["told"]["answer"] in ("success", "error", "nothing"), case
+    cells = {case["cell"] for path in (lab.results / run / combination).glob("journal-*.jsonl") for case in headers(path)}
+    assert cells == set(facts["cells"]), "both cells had a share"
+    assert additional() == set(), "the additional cell is gone"
+
+
+def headers(path: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in lines if line["type"] == "header"]
+
+
+def test_a_killed_run_is_resumed_with_its_cells_and_loses_no_case(lab: Lab) -> None:
+    settings = {
+        **GUEST, "run": "killed", "combinations": "nnn", "selection": "smoke", "recovery_cells": "2",
+        "faults": "connection,third-party",
+    }
+    process = lab.start("recovery", **settings)
+    wait_for_cases(lab.journal("killed", "nnn"), 2, process)
+    kill_all(process)
+    assert additional(), "the additional cell survives the run"
+    before = len(read_journals(lab.results / "killed" / "nnn").cases)
+    refused = lab.play("recovery", **{**settings, "resume": True, "aftermath": "restart-daemons"})
+    assert refused.status != 0 and "run killed cannot be resumed: its profile_id is" in refused.message()
+    resumed = lab.play("recovery", **{**settings, "resume": True, "clean": True})
+    facts = json.loads((lab.results / "killed" / "run.json").read_text())
+    seen = details(lab, "killed", "nnn")
+    assert 0 < before < len(seen) and set(seen) == set(facts["selected"]["nnn"]), resumed.output
+    lines = [case["case"] for path in (lab.results / "killed" / "nnn").glob("journal-*.jsonl") for case in cases_of(path)]
+    final = [name for name in lines if lines.count(name) == 1]
+    assert len(final) >= len(seen) - 2, "at most what was in flight ran twice"
+    assert all(verdict != "error" for verdict, _ in seen.values()), seen
+    assert additional() == set()
+
+
+def test_destroy_removes_cells_that_a_killed_run_had_added(lab: Lab) -> None:
+    process = lab.start(
+        "recovery", **GUEST, run="left", combinations="nnn", selection="smoke", recovery_cells="2", faults="third-party",
+    )
+    wait_for_cases(lab.journal("left", "nnn"), 1, process)
+    kill_all(process)
+    assert additional()
+    destroyed = lab.play("destroy")
+    assert destroyed.status == 0, destroyed.output
+    assert additional() == set()
+
+
+def test_a_fault_that_cannot_be_carried_out_is_an_error(lab: Lab, tmp_path: Path) -> None:
+    scenarios = Path(shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios"))
+    fault = {
+        "name": "early-kill", "description": "A process is killed that is not there yet.", "points": ["begin-call"],
+        "methods": ["normal"], "strikes": [{"do": "kill-qemu", "on": "target"}],
+    }
+    (scenarios / "faults" / "mine.yml").write_text(yaml.safe_dump([fault]))
+    played = recovery(lab, "cannot", combinations="nnn", faults="early-kill", scenarios_path=str(scenarios), recovery_cells="1")
+    assert played.status != 0
+    ((case, (verdict, found)),) = details(lab, "cannot", "nnn").items()
+    assert verdict == "error" and not found["struck"][0]["done"], (case, found)
+    assert "1 error" in played.message()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"selection": "most"}, "there is no selection 'most'; there are smoke, pairwise, full"),
+        ({"aftermath": "hope"}, "there is no aftermath 'hope'; there are again, "),
+        ({"faults": "earthquake"}, "there is no fault 'earthquake'; the faults are agent-killed, "),
+        ({"cases": "*/finish-rely/*"}, "the case pattern '*/finish-rely/*' matches none of the "),
+        ({"repeat": "often"}, "repeat is 'often'; it must be a whole number, at least 1"),
+        ({"call_limit": "3"}, "call_limit is 3 seconds, and keepalive"),
+        ({"recovery_cells": "many"}, "recovery_cells is 'many'; it must be auto, or a number of cells on each lab host"),
+        ({"recovery_cells": "2", "cell_subnet": "10.254.211.0/24"}, "cell_subnet is given for all cells at once."),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_setting_is_refused_before_anything_is_started(
+    lab: Lab, tmp_path: Path, settings: dict[str, str], sentence: str
+) -> None:
+    before = own()
+    played = lab.play("recovery", **{**GUEST, "combinations": "nnn", "results_root": str(tmp_path / "results"), **settings})
+    assert played.status != 0
+    assert sentence in played.message(), played.output
+    assert own() == before
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_network_that_somebody_has_is_refused(lab: Lab) -> None:
+    podman("network", "create", "--subnet", "10.254.212.0/24", "mlab-t-other")
+    try:
+        played = lab.play("recovery", **GUEST, combinations="nnn", recovery_cells="2")
+    finally:
+        podman("network", "rm", "mlab-t-other")
+    assert played.status != 0
+    assert f"the additional cell {CELL}-2 needs 10.254.212.0/24, which podman's network mlab-t-other has" in played.message()
