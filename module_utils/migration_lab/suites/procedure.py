@@ -116,8 +116,7 @@ class Procedure(ABC):
         if self.bench.relays is not None:
             attempt.steps = attempt.steps or self.bench.relays.take(self.name(attempt))
             seen.protocol = protocol_of(attempt.steps)
-        lost = bool(seen.lab_error) or not (seen.migrated and seen.migrated.ok)
-        if revive and lost and self.survive(attempt, client, revive):
+        if revive and self.suspicious(attempt) and self.survive(attempt, client, revive):
             seen.source_after = seen.target_after = None
         if seen.migrated is not None and seen.source_after is None:
             self._look_again(attempt, client)
@@ -145,6 +144,11 @@ class Procedure(ABC):
     def witness(self, attempt: Attempt) -> Optional[Witness]:
         """Who sees the attempt's guest from outside libvirt; None where nobody can or should."""
         return self.bench.witness if self.guest(attempt).witness else None
+
+    def suspicious(self, attempt: Attempt) -> bool:
+        """Whether a daemon may have died of the case, by what was seen of it: looking at the daemons takes time."""
+        seen = attempt.seen
+        return bool(seen.lab_error) or not (seen.migrated and seen.migrated.ok)
 
     def survive(self, attempt: Attempt, client: ClientAgent, revive: Revive, both: bool = False) -> bool:
         """Restart the daemons that the case killed, and clear the lab error: what the case could not do is their doing.

@@ -368,7 +368,7 @@ class Injection:
         started = []
         for side in sorted({strike.on for strike in self._begun if strike.do in _STOPPING and strike.on in SIDES}):
             machine = self._injector.machine(side)
-            if machine.daemon_process() is None:
+            if side not in self.daemons and machine.daemon_process() is None:
                 self.daemons[side] = machine.restart_daemon()
                 started.append(f"the daemon on the {side} was started")
         return started

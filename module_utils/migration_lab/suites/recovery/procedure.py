@@ -98,10 +98,16 @@ class Recovery(Migration):
             if seen.lab_error:
                 return
             assert armed.reached is not None
-            self._wait_until_steady(attempt, client, armed.reached, bool(injection.daemons))
-            seen.copies = self._copies(attempt, {"source": seen.source_after, "target": seen.target_after})
-            watch.stop()
-        self._conclude(attempt, client, injection, watch)
+            try:
+                self._wait_until_steady(attempt, client, armed.reached, bool(injection.daemons))
+                seen.copies = self._copies(attempt, {"source": seen.source_after, "target": seen.target_after})
+                watch.stop()
+                self._sum_up(attempt, client, watch)
+                if not seen.stuck:
+                    self._migrate_again(attempt, client, injection)
+            finally:
+                if self.suspicious(attempt):
+                    self._note_deaths(seen, injection)
 
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, and whose config they have. After a daemon that died by itself was restarted, in any case."""
@@ -110,6 +116,11 @@ class Recovery(Migration):
             self.bench.domains.look(agent, side, self.name(attempt), limit) for side in SIDES
         )
         self._note_configs(attempt, agent, limit)
+
+    def suspicious(self, attempt: Attempt) -> bool:
+        """That a migration failed is no wonder here."""
+        seen = _seen(attempt)
+        return bool(seen.lab_error or seen.stuck or seen.again) or None in (seen.source_after, seen.target_after)
 
     def _migrate_into(self, attempt: Attempt, agent: AgentProcess, armed: Armed) -> None:
         """Make the migrate call, for so long as a manager would wait."""
@@ -153,8 +164,8 @@ class Recovery(Migration):
         elif armed.notes is None:
             seen.lab_error = f"the fault was not done striking after {STRIKE_LIMIT:.0f} s"
 
-    def _conclude(self, attempt: Attempt, client: ClientAgent, injection: Injection, watch: Watch) -> None:
-        """Sum up what was seen of the world that is steady now, and try the same migration again."""
+    def _sum_up(self, attempt: Attempt, client: ClientAgent, watch: Watch) -> None:
+        """What was seen of the world that is steady now."""
         seen, name = _seen(attempt), self.name(attempt)
         stream = self._relays.stream_bytes(name)
 
@@ -168,9 +179,6 @@ class Recovery(Migration):
         attempt.steps = self._relays.take(name)
         seen.target_finished = any(step.procedure.startswith("finish") and step.answer == OK for step in attempt.steps)
         self._note_configs(attempt, client.agent(), CLEAN_LIMIT)
-        self._note_deaths(seen, injection)
-        if not (seen.stuck or seen.daemon_deaths):
-            self._migrate_again(attempt, client)
 
     def _wait_until_steady(self, attempt: Attempt, client: ClientAgent, since: float, restarted: bool) -> None:
         """Ask both daemons until what they show stays the same and no job is active."""
@@ -254,7 +262,7 @@ class Recovery(Migration):
             if now != started:
                 seen.daemon_deaths.append(f"the daemon on the {side} (process {started}), started again after the fault, died")
 
-    def _react(self, attempt: Attempt, client: ClientAgent) -> None:
+    def _react(self, attempt: Attempt, client: ClientAgent, injection: Injection) -> None:
         """What the manager of the run does about a migration that failed or was never answered (the setting ``aftermath``)."""
         seen, name = _seen(attempt), self.name(attempt)
         seen.reaction = self.bench.profile["aftermath"]
@@ -283,12 +291,12 @@ class Recovery(Migration):
         elif seen.reaction == "restart-daemons":
             client.drop()
             for side in SIDES:
-                getattr(self.bench.cell, side).restart_daemon()
+                injection.daemons[side] = getattr(self.bench.cell, side).restart_daemon()
             time.sleep(STEADY_RESTARTED)
         copies = self._copies(attempt, {side: self.bench.domains.look(client.agent(), side, name, STUCK_LIMIT) for side in SIDES})
         seen.reaction_left = {copy.machine: "running" if copy.moved else "standing" for copy in copies}
 
-    def _migrate_again(self, attempt: Attempt, client: ClientAgent) -> None:
+    def _migrate_again(self, attempt: Attempt, client: ClientAgent, injection: Injection) -> None:
         """The same migration without the fault: of the same guest where it is as it was, else of a new one."""
         seen, case, name = _seen(attempt), attempt.case, self.name(attempt)
         second = Attempt(case, attempt.number)
@@ -297,7 +305,7 @@ class Recovery(Migration):
         try:
             same = self._as_before(attempt)
             if seen.told and seen.told.answer != "success" and not same:
-                self._react(attempt, client)
+                self._react(attempt, client, injection)
             agent = client.agent()
 
             def call(function: str, **fields: Any) -> Outcome:

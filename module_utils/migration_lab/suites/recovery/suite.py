@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence
 
 from ...judging.check import Judgement
 from ...judging.observation import Observation
-from ...model.case import Case
+from ...model.case import SIDES, Case
 from ..suite import Rules, Suite
 from .case import RecoveryCase, choose, effort
 from .checks import CHECKS, FURTHER_CHECKS, judge
@@ -41,7 +41,7 @@ class RecoveryRules(Rules):
 
     def expected_deaths(self, case: Case) -> frozenset[str]:
         assert isinstance(case, RecoveryCase)
-        return case.fault.daemons
+        return frozenset(SIDES) if self.profile.get("aftermath") == "restart-daemons" else case.fault.daemons
 
     def alone(self, case: Case) -> bool:
         assert isinstance(case, RecoveryCase)

@@ -80,3 +80,9 @@ def test_a_fault_that_ends_a_daemon_runs_alone_and_its_death_is_expected() -> No
     assert rules().expected_deaths(CASE) == {"source"} and rules().alone(CASE)
     quiet = replace(CASE, fault=Fault("connection-closed", "connection", "", delivery="closed"))
     assert not rules().expected_deaths(quiet) and not rules().alone(quiet)
+
+
+def test_a_manager_who_restarts_the_daemons_needs_them_for_one_case_at_a_time() -> None:
+    quiet = replace(CASE, fault=Fault("connection-closed", "connection", "", delivery="closed"))
+    restarting = replace(rules(), profile={"promises": [], "aftermath": "restart-daemons"})
+    assert restarting.expected_deaths(quiet) == {"source", "target"} and restarting.alone(quiet)
