@@ -105,7 +105,11 @@ def _guests(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> l
     return ["", *sorted({name for entry in entries for name in entry["when"].get("guest", [])})]
 
 
-def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> list[Case]:
+# Cases by point and fault, which are empty where none strikes.
+_Groups = Mapping[tuple[str, str], Sequence[Case]]
+
+
+def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> _Groups:
     """The cases of all profiles, each once for each guest, whatever combinations it has.
 
     :param struck: whether those with a fault are wanted: there are thousands, and entries of suite migration never apply to
@@ -119,13 +123,25 @@ def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> list[Cas
             cases.update(dict.fromkeys(case for name in COMBINATIONS for case in suite.cases(data, name)))
         elif struck:
             cases.update(dict.fromkeys(every_case(data, scenarios)))
-    return with_guests(list(cases), guests)
+    groups: dict[tuple[str, str], list[Case]] = {}
+    for case in with_guests(list(cases), guests):
+        axes = case.own_axes
+        groups.setdefault((axes.get("point", ""), axes.get("fault", "")), []).append(case)
+    return groups
 
 
-def _reached(deviation: Deviation, cases: Sequence[Case]) -> dict[int, Case]:
+def _reached(deviation: Deviation, groups: _Groups) -> dict[int, Case]:
     """The cases, by number, that an entry applies to at some version."""
     methods = [method for method in Method if deviation.when.possible(method)]
-    return {case.number: case for case in cases if case.method in methods and deviation.when.fits(case)}
+    # What follows from point and fault is asked once for all cases that have them: there are thousands of cases.
+    values = deviation.when.values
+    of_groups = Conditions({name: value for name, value in values.items() if name in {"suite", *STRUCK}})
+    of_cases = Conditions({name: value for name, value in values.items() if name not in of_groups.values})
+    return {
+        case.number: case
+        for group in groups.values() if of_groups.fits(group[0])
+        for case in group if case.method in methods and of_cases.fits(case)
+    }
 
 
 def _refuse_contradictions(ledger: Sequence[Deviation], reached: Mapping[str, Mapping[int, Case]], where: str) -> None:
