@@ -62,12 +62,17 @@ class Deviation:
 
     @property
     def kills(self) -> bool:
-        """Whether a daemon dies of it: such cases are run alone."""
-        return any(effect.check == DAEMONS_ALIVE and not effect.optional for effect in self.effects)
+        """Whether a daemon dies of it, or of a race may: such cases are run alone."""
+        return any(effect.check == DAEMONS_ALIVE and (self.races or not effect.optional) for effect in self.effects)
 
     @property
     def _needed(self) -> list[Effect]:
         return [effect for effect in self.effects if not effect.optional]
+
+    @property
+    def races(self) -> bool:
+        """Whether it is seen only sometimes, so that a case that passes is no surprise."""
+        return not self._needed
 
     def explains(self, failed: Sequence[Check]) -> bool:
         """Whether the failed checks are exactly the effects: each check is one of them, each needed effect is there."""
@@ -75,8 +80,8 @@ class Deviation:
         return known and all(any(effect.matches(check) for check in failed) for effect in self._needed)
 
     def effects_text(self) -> str:
-        """The effects that must be seen, in words."""
-        return "; ".join(str(effect) for effect in self._needed)
+        """The effects that must be seen, in words; of a race those that may be."""
+        return "; ".join(str(effect) for effect in self._needed or self.effects)
 
 
 def find(ledger: Sequence[Deviation], case: Case, situation: Situation) -> Optional[Deviation]:
@@ -87,12 +92,14 @@ def find(ledger: Sequence[Deviation], case: Case, situation: Situation) -> Optio
 def apply(judgement: Judgement, deviation: Optional[Deviation]) -> Judgement:
     """A judgement in the light of the deviation that is expected.
 
-    :returns: ``known`` when exactly its effects were seen, ``fixed`` when the case passed all the same, and ``fail`` with
-        a reason when something else was seen. A fault of the lab is never explained by a deviation.
+    :returns: ``known`` when exactly its effects were seen, ``fixed`` when the case passed all the same and the deviation is no
+        race, and ``fail`` with a reason when something else was seen. A fault of the lab is never explained by a deviation.
     """
     if deviation is None or judgement.verdict not in (Verdict.PASS, Verdict.FAIL):
         return judgement
     expected = deviation.effects_text()
+    if judgement.verdict is Verdict.PASS and deviation.races:
+        return judgement
     if judgement.verdict is Verdict.PASS:
         reason = f"deviation {deviation.id} was expected and did not come: {expected}"
         rule = f"deviation {deviation.id}: expected {expected}; every check passed"

@@ -132,6 +132,16 @@ def test_exactly_the_effects_are_known() -> None:
     assert apply(both, deviation).verdict is Verdict.KNOWN, "an optional effect may come"
 
 
+def test_a_race_may_come_or_not() -> None:
+    optional = [{"check": name, "got": "running", "optional": True} for name in ("target-state", "source-state")]
+    deviation = Deviation.from_data(entry(effects=optional))
+    assert apply(judgement(verdict=Verdict.PASS), deviation) == judgement(verdict=Verdict.PASS)
+    assert apply(judgement(("target-state", "running")), deviation).verdict is Verdict.KNOWN
+    other = apply(judgement(("target-state", "paused")), deviation)
+    assert (other.verdict, other.deviation) == (Verdict.FAIL, "")
+    assert other.reason.endswith("expects exactly: target-state got running; source-state got running")
+
+
 @pytest.mark.parametrize(
     "failed",
     [
@@ -250,7 +260,7 @@ def scenarios(tmp_path: Path) -> Callable[[Any], Path]:
         ([entry(cause="")], r"deviations\.yml: entry 1, cause: "),
         ([entry(), entry(id="b", when={})], r"deviations\.yml: entry 2, when: "),
         ([entry(when={"sauce": "<1.0"})], "entry 1, when: .*'sauce'"),
-        ([entry(effects=[{"check": "target-state", "got": "running", "optional": True}])], "entry 1, effects: "),
+        ([entry(effects=[])], "entry 1, effects: "),
         ([entry(), entry()], "the id 'an-entry' is there twice"),
         ([entry(effects=[{"check": "mood", "got": "*"}])], "'an-entry', effects, entry 1, check: there is no check 'mood'"),
         ([entry(when={"flags": ["fast"]})], "entry 1, when, flags, entry 1: 'fast' is not one of "),

@@ -196,10 +196,10 @@ def _steady(sheet: _Sheet, seen: RecoveryObservation) -> None:
     faults = [*seen.stuck, *(f"a job stays on the {side}" for side in sorted(seen.jobs))]
     if not faults and seen.steady_seconds is None:
         faults.append("the world never was steady")
-    if not faults or not seen.lab_error:
-        sheet.add("steady", "steady", ", ".join(faults) or "steady")
-    else:
+    if (seen.lab_error and faults) or (seen.daemon_deaths and seen.steady_seconds is None):
         sheet.add("steady", "steady", None)
+    else:
+        sheet.add("steady", "steady", ", ".join(faults) or "steady")
 
 
 def _configs(

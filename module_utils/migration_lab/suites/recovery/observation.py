@@ -45,7 +45,7 @@ class RecoveryObservation(Observation):
     Attributes:
         struck: the strikes, once the point was reached; None: it never came.
         told: what the caller was told.
-        target_finished: whether Finish was answered with success, by what passed the relay.
+        target_finished: whether Finish was answered with success, by what passed the relay, or left its copy unanswered.
         counter: the guest's counter before the migration.
         copies: all QEMU processes of the guest in the end, with their counters and their growth while they were watched.
         pattern: whether the memory of the copy that is left is whole; None: not read.

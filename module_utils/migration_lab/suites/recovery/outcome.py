@@ -114,6 +114,8 @@ def outcome(case: RecoveryCase, seen: RecoveryObservation) -> Outcome:
     if seen.struck is None or seen.source_after is None or seen.target_after is None:
         return Outcome.NOT_OBTAINED
     if not present:
+        if seen.daemon_deaths and (seen.source_after.active or seen.target_after.active):
+            return Outcome.NOT_OBTAINED  # a daemon died before anybody looked for processes
         return Outcome.KILLED if killed(case, seen) else Outcome.LOST
     if running:
         if State.RUNNING not in allowed_states(case, seen, running[0]):

@@ -15,7 +15,7 @@ from ...judging.check import PASS
 from ...judging.observation import Copy, Observation, Outcome, Sight
 from ...model.case import SIDES, Case, State
 from ...model.errors import LabError
-from ...relay.steps import OK
+from ...relay.steps import NO_REPLY, OK
 from ..attempt import Attempt
 from ..migration.checks import judge as judge_migration
 from ..migration.procedure import GUEST_CONFIG, TARGET_CONFIG, Migration
@@ -177,7 +177,13 @@ class Recovery(Migration):
             runs = max(seen.copies, key=lambda copy: copy.moved or 0)
             seen.pattern = self._witness.pattern_whole(self.guest(attempt), runs.machine, name)
         attempt.steps = self._relays.take(name)
-        seen.target_finished = any(step.procedure.startswith("finish") and step.answer == OK for step in attempt.steps)
+        answers = {step.procedure: step.answer for step in attempt.steps if step.procedure.startswith("finish")}
+        # An answer that never came here is not known, but of v3 a copy that Finish has not taken over ends with its connection.
+        left = "target" not in seen.jobs and any(copy.machine == "target" for copy in seen.copies)
+        seen.target_finished = any(
+            answer == OK or (left and answer == NO_REPLY and procedure.startswith("finish3"))
+            for procedure, answer in answers.items()
+        )
         self._note_configs(attempt, client.agent(), CLEAN_LIMIT)
 
     def _wait_until_steady(self, attempt: Attempt, client: ClientAgent, since: float, restarted: bool) -> None:

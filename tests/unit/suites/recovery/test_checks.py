@@ -364,6 +364,12 @@ def test_a_daemon_that_dies_by_itself_before_the_point_is_libvirts_failure() -> 
     assert (judgement.verdict, judgement.reason) == (Verdict.FAIL, "daemons-alive: expected alive, got the target died")
 
 
+def test_a_daemon_that_dies_before_anybody_looked_for_processes_leaves_the_guest_unknown() -> None:
+    judgement = judged(case(), seen(copies=(), steady_seconds=None, daemon_deaths=["the target died"]))
+    assert (judgement.verdict, judgement.reason) == (Verdict.FAIL, "daemons-alive: expected alive, got the target died")
+    assert {check(judgement, name).result for name in ("guest-kept", "run-state", "steady", "configs")} == {NOT_RUN}
+
+
 def test_why_it_was_not_migrated_again_is_no_failure() -> None:
     judgement = judged(case(), seen(again=None, again_why_not="what is left cannot be removed"))
     assert judgement.verdict is Verdict.PASS and check(judgement, "migrates-again").result == NOT_RUN
