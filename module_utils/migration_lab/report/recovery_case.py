@@ -174,12 +174,13 @@ def _told(told: Optional[Mapping[str, Any]], truth: Optional[Check]) -> list[str
 
 
 def _copies(seen: Mapping[str, Any]) -> Iterator[str]:
-    for copy in seen.get("copies", ()):
+    copies = seen.get("copies")
+    for copy in copies or ():
         counter = "its counter was not read" if copy["counter"] is None else f"counter {copy['counter']}"
         moved = "" if copy["moved"] is None else f", {'runs' if copy['moved'] else 'stands still'} (grew by {copy['moved']})"
         yield f"{copy['machine']}: {counter}{moved}"
-    if not seen.get("copies"):
-        yield "none"
+    if not copies:
+        yield "not looked for" if copies is None else "none"
     if seen.get("pattern") is not None:
         yield f"memory {'whole' if seen['pattern'] else 'NOT whole'}"
     if seen.get("twice_seconds"):

@@ -65,6 +65,7 @@ class Change:
 
     ``before`` and ``after`` are verdicts or ``not obtained``. A combination as a whole fails when a daemon died in it that no
     case explains, and passes when there is nothing to report of it besides its cases. The reasons are in words, empty for a pass.
+    Where the verdict is the same and the guest came to another end, they name the outcomes.
     """
 
     kind: ChangeKind
@@ -133,11 +134,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _State:
-    """The result of a case or a combination, and what of it is the same in another run where nothing changed."""
+    """The result of a case or a combination, and what of it is the same in another run where nothing changed.
+
+    ``outcome`` is the word for what became of the guest, where the suite has one.
+    """
 
     verdict: str
     reason: str = ""
     essence: str = ""
+    outcome: str = ""
 
 
 _NOTHING_TO_SAY = _State(Verdict.PASS.value)
@@ -193,10 +198,13 @@ def _changes(new: CombinationResult, old: CombinationResult) -> Iterator[Change]
 
 def _state(combination: CombinationResult, case: str) -> _State:
     verdict, reason = case_state(combination, case)
+    line = combination.results.get(case)
+    # What the lab has spoilt says nothing of the guest.
+    outcome = str(line.details.get("outcome", "")) if line and line.verdict is not Verdict.ERROR else ""
     if verdict == Verdict.KNOWN.value:
         # A deviation may show in several ways, and which one comes is chance.
-        return _State(verdict, reason, combination.results[case].deviation)
-    return _State(verdict, reason, _invariant(reason))
+        return _State(verdict, reason, combination.results[case].deviation, outcome)
+    return _State(verdict, reason, _invariant(reason), outcome)
 
 
 def _whole(combination: CombinationResult) -> _State:
@@ -209,11 +217,20 @@ def _whole(combination: CombinationResult) -> _State:
 def _change(combination: str, case: str, before: _State, after: _State) -> Iterator[Change]:
     kind = _kind(before, after)
     if kind:
-        yield Change(kind, combination, case, before.verdict, after.verdict, before.reason, after.reason)
+        reasons = [before.reason, after.reason]
+        if _ended(before, after):
+            reasons = [f"{state.reason}; outcome {state.outcome}".lstrip("; ") for state in (before, after)]
+        yield Change(kind, combination, case, before.verdict, after.verdict, *reasons)
+
+
+def _ended(before: _State, after: _State) -> bool:
+    """Whether another thing became of the guest, though the verdict is the same."""
+    both = before.outcome and after.outcome
+    return bool(both) and before.verdict == after.verdict and before.outcome != after.outcome
 
 
 def _kind(before: _State, after: _State) -> Optional[ChangeKind]:
-    if (before.verdict, before.essence) == (after.verdict, after.essence):
+    if (before.verdict, before.essence) == (after.verdict, after.essence) and not _ended(before, after):
         return None
     if after.verdict in _FAILING:
         # That something was not obtained does not say that it failed before.

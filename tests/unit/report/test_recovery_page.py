@@ -203,3 +203,11 @@ def test_tap_and_junit_take_numbers_of_four_digits(tmp_path: Path) -> None:
 
 def test_a_word_that_is_not_known_is_shown() -> None:
     assert outcome_mark("vanished").word == "vanished" and outcome_mark("lost").letter == "L"
+
+
+def test_processes_that_nobody_looked_for_are_not_none(tmp_path: Path) -> None:
+    for copies, words in ((None, "not looked for"), ([], "none")):
+        lab = SyntheticRecovery(tmp_path / words, keep=lambda case: case.number == 1)
+        lab.carry_out("nnn", details={"copies": copies, "pattern": None})
+        pages = "".join(recovery_pages(read_recovery(read_run(lab.folder)), TEMPLATES).values())
+        assert re.search(rf"<dt>[^<]*[Cc]op[^<]*<dd>{words}\n?<", pages), words

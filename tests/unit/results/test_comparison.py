@@ -11,6 +11,7 @@ import pytest
 
 from migration_lab.results.comparison import Change, ChangeKind, Comparison, compare
 from migration_lab.results.run import read_run
+from synthetic_recovery import Fate, SyntheticRecovery
 from synthetic_run import CASES, DEVIATION, EMULATED, PAIR, Spoil, SyntheticRun, lab_error, refused, wrong_state
 
 FEW = CASES[:6]
@@ -250,3 +251,37 @@ def test_run_without_any_journal_as_base(tmp_path: Path) -> None:
     base = SyntheticRun(tmp_path / "base", ["noo"], FEW)
     comparison = compared(made(tmp_path / "run"), base)
     assert [(change.kind.value, change.case) for change in comparison.changes] == [("newly-passing", "")]
+
+
+def recovered(folder: Path, word: str, red: bool = False) -> SyntheticRecovery:
+    """A recovery run of one case, with that outcome."""
+    lab = SyntheticRecovery(folder, ["nnn"], keep=lambda case: case.number == 1)
+
+    def fates(case: Any) -> Fate:
+        return word, red
+
+    lab.carry_out("nnn", fates)
+    return lab
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "reasons"),
+    [
+        (("intact", False), ("intact", False), None, ()),
+        (("intact", False), ("moved", False), ChangeKind.OTHER, ("outcome intact", "outcome moved")),
+        (
+            ("stuck", True), ("paused-on-both", True), ChangeKind.CHANGED_REASON,
+            (
+                "check steady: the guest is stuck; outcome stuck",
+                "check steady: the guest is paused-on-both; outcome paused-on-both",
+            ),
+        ),
+        (("intact", False), ("stuck", True), ChangeKind.NEWLY_FAILING, ("", "check steady: the guest is stuck")),
+    ],
+)
+def test_another_outcome_is_a_change(
+    tmp_path: Path, before: Fate, after: Fate, kind: ChangeKind | None, reasons: tuple[str, ...]
+) -> None:
+    changes = compared(recovered(tmp_path / "run", *after), recovered(tmp_path / "base", *before)).changes
+    assert [change.kind for change in changes] == ([kind] if kind else [])
+    assert [(change.reason_before, change.reason_after) for change in changes] == ([reasons] if kind else [])

@@ -18,7 +18,7 @@ from ...model.verdict import Verdict
 from ..migration.expectation import expect, replaces_config
 from .case import RecoveryCase
 from .observation import RecoveryObservation
-from .outcome import Outcome, interference, main_copy, outcome, running_sides
+from .outcome import Outcome, interference, main_copy, may_wait, outcome, running_sides
 from .promise import Promise, promised
 from .striker import ERROR_TEXT
 
@@ -38,11 +38,13 @@ FURTHER_CHECKS = ("migrates-again", DAEMONS_ALIVE, "no-leftovers")
 
 NOTHING_PROMISED = "nothing is promised; invariants alone"
 BY_FAULT = "killed by the fault"
+_UNREAD = "its memory could not be read"
 
 # VIR_FROM_RPC and VIR_FROM_REMOTE: a connection was lost. Such an error says that the migration's result is not known.
 _LOST_CONNECTION = (7, 13)
 
 _STANDING = (Outcome.PAUSED_ON_SOURCE, Outcome.PAUSED_ON_TARGET, Outcome.PAUSED_ON_BOTH)
+_LEFT = (Outcome.TARGET_LEFT, Outcome.MOVED_SOURCE_LEFT)
 _MOVED = (Outcome.MOVED, Outcome.MOVED_SOURCE_LEFT)
 _ON_TARGET_ALONE = (Outcome.MOVED, Outcome.PAUSED_ON_TARGET)
 
@@ -63,15 +65,16 @@ def judge(case: RecoveryCase, seen: RecoveryObservation, promises: Sequence[Prom
         sheet.stopped = seen.lab_error
     _single_copy(sheet, seen, word)
     sheet.add("guest-kept", "kept", _kept(case, seen, word), word is not Outcome.LOST)
-    _guest_memory(sheet, seen, word)
+    _guest_memory(sheet, case, seen, word)
     _run_state(sheet, case, seen, word, promise)
     _steady(sheet, seen)
     _configs(sheet, case, seen, word, situation)
-    _told_truth(sheet, seen, word)
+    _told_truth(sheet, case, seen, word)
     _promised(sheet, case, word, promise)
     further = _further(seen)
 
     failed = [check for check in sheet.checks + further if check.result == FAIL]
+    not_run = [check for check in sheet.checks + further if check.result == NOT_RUN]
     rule = f"promise {promise.id}: {promise.says}" if promise else NOTHING_PROMISED
     broken = _lab_failure(sheet, seen)
     alive = not seen.daemon_deaths
@@ -81,8 +84,8 @@ def judge(case: RecoveryCase, seen: RecoveryObservation, promises: Sequence[Prom
         first = failed[0]
         reason = f"{first.name}: expected {first.expected}, got {first.got}"
         return Judgement(sheet.checks, further, Verdict.FAIL, reason, rule=f"check {reason}; {rule}")
-    if broken or seen.lab_error or any(check.result == NOT_RUN for check in sheet.checks):
-        reason = seen.lab_error or broken or next(check.got for check in sheet.checks if check.result == NOT_RUN)
+    if broken or seen.lab_error or not_run:
+        reason = seen.lab_error or broken or not_run[0].got
         return Judgement(sheet.checks, further, Verdict.ERROR, reason, rule="the lab failed, and not all checks were obtained")
     return Judgement(sheet.checks, further, Verdict.PASS, rule=rule)
 
@@ -144,28 +147,30 @@ def _kept(case: RecoveryCase, seen: RecoveryObservation, word: Outcome) -> Optio
     return {Outcome.LOST: "lost", Outcome.KILLED: BY_FAULT}.get(word, "kept")
 
 
-def _guest_memory(sheet: _Sheet, seen: RecoveryObservation, word: Outcome) -> None:
-    index = main_copy(seen)
+def _guest_memory(sheet: _Sheet, case: RecoveryCase, seen: RecoveryObservation, word: Outcome) -> None:
+    copy = main_copy(case, seen)
     expected = "whole, counting on"
     if word is Outcome.KILLED:
         sheet.add("guest-memory", expected, BY_FAULT, True)
-    elif index is None:
-        sheet.add("guest-memory", expected, "no copy to look into" if seen.struck is not None else None, True)
+    elif copy is None:
+        looked = seen.struck is not None and seen.copies is not None
+        sheet.add("guest-memory", expected, "no copy to look into" if looked else None, True)
     else:
-        copy, faults = seen.copies[index], []
+        faults = []
         if copy.counter is None:
             faults.append("no counter in its memory")
         elif seen.counter is not None and copy.counter < seen.counter:
             faults.append("its counter is behind the one before the migration")
         if seen.pattern is not True:
-            faults.append("damaged" if seen.pattern is False else "its memory could not be read")
-        sheet.add("guest-memory", expected, ", ".join(faults) or expected)
+            faults.append("damaged" if seen.pattern is False else _UNREAD)
+        unread = faults == [_UNREAD] and seen.lab_error
+        sheet.add("guest-memory", expected, None if unread else ", ".join(faults) or expected)
 
 
 def _run_state(
     sheet: _Sheet, case: RecoveryCase, seen: RecoveryObservation, word: Outcome, promise: Optional[Promise]
 ) -> None:
-    """Whether the guest runs as its owner left it, or stands where a promise says that it may, and daemons show what is true."""
+    """Whether the guest is as its owner left it, in one copy, unless a promise says otherwise, and daemons show what is true."""
     expected = "as its owner left it"
     if word is Outcome.NOT_OBTAINED:
         sheet.add("run-state", expected, None)
@@ -178,8 +183,13 @@ def _run_state(
             expected = "paused by the migration, as promised"
         else:
             faults.append(f"paused by the migration: {word.value}")
+    elif word in _LEFT:
+        if promise is not None and word in promise.allowed(case):
+            expected = "with a copy left over, as promised"
+        else:
+            faults.append(f"a copy is left over: {word.value}")
     for side, sight in (("source", seen.source_after), ("target", seen.target_after)):
-        here = [copy for copy in seen.copies if copy.machine == side]
+        here = [copy for copy in seen.copies or () if copy.machine == side]
         if sight is None:
             continue
         if here and not sight.active:
@@ -248,13 +258,17 @@ def _allowed_configs(
     return {side: tuple(dict.fromkeys(words)) for side, words in configs.items()}
 
 
-def _told_truth(sheet: _Sheet, seen: RecoveryObservation, word: Outcome) -> None:
-    """A caller that is told of success has its guest on the target; one that is told of an error has it not there alone."""
+def _told_truth(sheet: _Sheet, case: RecoveryCase, seen: RecoveryObservation, word: Outcome) -> None:
+    """A caller that is told of success has its guest on the target; one that is told of an error has it not there alone.
+
+    One that is told nothing is in the fault's way, or waits for what the fault keeps from it.
+    """
     expected = "the truth"
     if seen.told is None or word is Outcome.NOT_OBTAINED:
         sheet.add("told-truth", expected, None)
     elif seen.told.answer == "nothing":
-        sheet.add("told-truth", expected, "nothing told", True)
+        waits = may_wait(case)
+        sheet.add("told-truth", expected, "nothing told" if waits else "nothing within the limit", waits)
     elif word is Outcome.KILLED:
         sheet.add("told-truth", expected, BY_FAULT, True)
     elif seen.told.domain in _LOST_CONNECTION:
@@ -264,11 +278,11 @@ def _told_truth(sheet: _Sheet, seen: RecoveryObservation, word: Outcome) -> None
     elif seen.told.answer == "success":
         on_target = word in _MOVED or (
             word in (Outcome.RUNNING_THOUGH_PAUSED, Outcome.RUNNING_TWICE, Outcome.STUCK, *_STANDING)
-            and any(copy.machine == "target" for copy in seen.copies)
+            and any(copy.machine == "target" for copy in seen.copies or ())
         )
         sheet.add("told-truth", expected, expected if on_target else f"success, though {word.value}", on_target)
     else:
-        sides = {copy.machine for copy in seen.copies}
+        sides = {copy.machine for copy in seen.copies or ()}
         untrue = word in _ON_TARGET_ALONE or sides == {"target"}
         sheet.add("told-truth", expected, f"error, though {word.value}" if untrue else expected, not untrue)
 
@@ -284,12 +298,15 @@ def _promised(sheet: _Sheet, case: RecoveryCase, word: Outcome, promise: Optiona
 
 def _further(seen: RecoveryObservation) -> list[Check]:
     further = []
-    if seen.again is not None:
+    if seen.lab_error and (seen.again_why_not or (seen.again or "").startswith("not carried out")):
+        further.append(Check("migrates-again", NOT_RUN, "every check passed", seen.lab_error))
+    elif seen.again is not None:
         # The whole of it is in the case's details: here only which check failed, because numbers vary.
         got = f"{seen.again.partition(':')[0]} failed" if seen.again else "every check passed"
         further.append(Check("migrates-again", FAIL if seen.again else PASS, "every check passed", got))
     elif seen.again_why_not:
-        further.append(Check("migrates-again", NOT_RUN, "every check passed", seen.again_why_not))
+        got = f"not tried: {seen.again_why_not.partition(':')[0]}"
+        further.append(Check("migrates-again", FAIL, "every check passed", got))
     dead = "; ".join(re.sub(r" \(process \d+\)", "", death) for death in seen.daemon_deaths)
     further.append(Check(DAEMONS_ALIVE, FAIL if dead else PASS, "alive", dead or "alive"))
     if seen.leftovers is not None:

@@ -47,7 +47,8 @@ class RecoveryObservation(Observation):
         told: what the caller was told.
         target_finished: whether Finish was answered with success, by what passed the relay, or left its copy unanswered.
         counter: the guest's counter before the migration.
-        copies: all QEMU processes of the guest in the end, with their counters and their growth while they were watched.
+        copies: all QEMU processes of the guest in the end, with their counters and their growth while they were watched;
+            None: not looked for.
         pattern: whether the memory of the copy that is left is whole; None: not read.
         twice_seconds: for how long two copies were seen running at a time, over all samples from the fault until the end.
         killed: sides on which a QEMU process of the guest was killed by the fault itself.
@@ -67,7 +68,7 @@ class RecoveryObservation(Observation):
     told: Optional[Told] = None
     target_finished: bool = False
     counter: Optional[int] = None
-    copies: tuple[Copy, ...] = ()
+    copies: Optional[tuple[Copy, ...]] = None
     pattern: Optional[bool] = None
     twice_seconds: float = 0.0
     killed: frozenset[str] = frozenset()
@@ -87,7 +88,7 @@ class RecoveryObservation(Observation):
             "struck": None if self.struck is None else [asdict(note) for note in self.struck],
             "told": None if self.told is None else asdict(self.told),
             "target_finished": self.target_finished,
-            "copies": [asdict(copy) for copy in self.copies],
+            "copies": None if self.copies is None else [asdict(copy) for copy in self.copies],
             "pattern": self.pattern,
             "twice_seconds": round(self.twice_seconds, 3),
             "killed": sorted(self.killed),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Optional
 
-from ...model.case import SIDES, State
+from ...judging.observation import Copy
+from ...model.case import SIDES, Method, State
 from ..migration.expectation import expect
 from .case import RecoveryCase
 from .observation import RecoveryObservation
@@ -100,11 +101,13 @@ def allowed_states(case: RecoveryCase, seen: RecoveryObservation, side: str) -> 
 
 def running_sides(seen: RecoveryObservation) -> list[str]:
     """Where copies were seen running in the end; a side with two such processes is there twice."""
-    return [copy.machine for copy in seen.copies if copy.moved]
+    return [copy.machine for copy in seen.copies or () if copy.moved]
 
 
 def outcome(case: RecoveryCase, seen: RecoveryObservation) -> Outcome:
     """The word for what was seen of a case. Configs are not in it: ``configs`` checks them."""
+    if seen.copies is None:
+        return Outcome.NOT_OBTAINED
     running = running_sides(seen)
     present = [side for side in SIDES if any(copy.machine == side for copy in seen.copies)]
     if len(running) > 1 or seen.twice_seconds > 0:
@@ -114,8 +117,6 @@ def outcome(case: RecoveryCase, seen: RecoveryObservation) -> Outcome:
     if seen.struck is None or seen.source_after is None or seen.target_after is None:
         return Outcome.NOT_OBTAINED
     if not present:
-        if seen.daemon_deaths and (seen.source_after.active or seen.target_after.active):
-            return Outcome.NOT_OBTAINED  # a daemon died before anybody looked for processes
         return Outcome.KILLED if killed(case, seen) else Outcome.LOST
     if running:
         if State.RUNNING not in allowed_states(case, seen, running[0]):
@@ -155,9 +156,42 @@ def killed(case: RecoveryCase, seen: RecoveryObservation) -> bool:
     return done >= holders
 
 
-def main_copy(seen: RecoveryObservation) -> Optional[int]:
-    """The index in ``seen.copies`` of the copy that is the guest: the one that runs, else the one that got furthest."""
-    order = sorted(
-        range(len(seen.copies)), key=lambda index: (seen.copies[index].moved or 0, seen.copies[index].counter or 0, -index)
+def main_copy(case: RecoveryCase, seen: RecoveryObservation) -> Optional[Copy]:
+    """The copy that is the guest: the one that runs, else the one that Finish has started, else the one that got furthest.
+
+    :param seen: with all that ``outcome`` looks at, ``target_finished`` among it.
+    :returns: None where there is none, or nobody looked.
+    """
+    copies = seen.copies or ()
+    if outcome(case, seen) is Outcome.MOVED_SOURCE_LEFT:
+        # None of them need run, and the source's has counted as far.
+        copies = tuple(copy for copy in copies if copy.machine == "target")
+    return max(copies, key=lambda copy: (copy.moved or 0, copy.counter or 0), default=None)
+
+
+def may_wait(case: RecoveryCase) -> bool:
+    """Whether the caller may be without an answer when its time is up, because of what the fault does.
+
+    It may where the fault takes the caller itself, or where until the fault is healed a link, or a daemon that the caller still
+    waits for, says nothing.
+    """
+    if case.fault.delivery == "dropped" or (case.fault.delivery == "silent" and case.fault.seconds is None):
+        return True
+    waited_for = _waited_for(case)
+    return any(
+        strike.on == "client"
+        or (strike.do == "freeze-daemon" and strike.seconds is None and strike.on in waited_for)
+        # The message that was held is lost with the machine.
+        or (strike.do == "power-cut" and (strike.on in waited_for or strike.on in case.point.link))
+        for strike in case.fault.strikes
     )
-    return order[-1] if order else None
+
+
+def _waited_for(case: RecoveryCase) -> frozenset[str]:
+    """The sides whose daemon has something to answer after the point."""
+    point = case.point
+    if case.method is not Method.NORMAL:
+        # The source's daemon answers when the target's has answered it, up to the end of their connection.
+        return frozenset(SIDES if point.stage < 5 else ())
+    # After Finish nothing is asked of the target; where Perform ends the source's copy, nothing more of the source.
+    return frozenset((["source"] if "source" in point.copies else []) + (["target"] if point.stage < 3 else []))

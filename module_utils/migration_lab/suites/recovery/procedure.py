@@ -179,7 +179,7 @@ class Recovery(Migration):
         attempt.steps = self._relays.take(name)
         answers = {step.procedure: step.answer for step in attempt.steps if step.procedure.startswith("finish")}
         # An answer that never came here is not known, but of v3 a copy that Finish has not taken over ends with its connection.
-        left = "target" not in seen.jobs and any(copy.machine == "target" for copy in seen.copies)
+        left = "target" not in seen.jobs and any(copy.machine == "target" for copy in seen.copies or ())
         seen.target_finished = any(
             answer == OK or (left and answer == NO_REPLY and procedure.startswith("finish3"))
             for procedure, answer in answers.items()

@@ -19,7 +19,7 @@ from migration_lab.suites.recovery.checks import CHECKS, FURTHER_CHECKS, NOTHING
 from migration_lab.suites.recovery.fault import Fault, Strike
 from migration_lab.suites.recovery.observation import RecoveryObservation, StrikeNote, Told
 from migration_lab.suites.recovery.observation import told as told_by
-from migration_lab.suites.recovery.outcome import SEVERITY, Outcome, outcome
+from migration_lab.suites.recovery.outcome import SEVERITY, Outcome, main_copy, may_wait, outcome
 from migration_lab.suites.recovery.point import points
 from migration_lab.suites.recovery.promise import Promise
 from migration_lab.suites.recovery.striker import ERROR_TEXT
@@ -105,6 +105,8 @@ PAUSED = case(state=State.PAUSED)
         (case(), seen(jobs={"target": "incoming"}), Outcome.STUCK),
         (case(), seen(target_after=None), Outcome.NOT_OBTAINED),
         (case(), seen(struck=None), Outcome.NOT_OBTAINED),
+        (case(), seen(copies=None), Outcome.NOT_OBTAINED),
+        (case(), gone(copies=None), Outcome.NOT_OBTAINED),
     ],
 )
 def test_outcome(of: RecoveryCase, world: RecoveryObservation, word: Outcome) -> None:
@@ -177,7 +179,7 @@ def check(judgement: Judgement, name: str) -> Check:
     ("of", "world"),
     [
         (case(), seen()), (case(), moved()), (PAUSED, seen(STANDS, source_state="paused")),
-        (case(), moved(told=Told("nothing"))), (case(), seen(STANDS, T_RUNS, told=Told("success"))),
+        (case("finish-call", "kill-agent client"), moved(told=Told("nothing"))),
         (case("stream-most"), gone(killed=frozenset({"source"}))),
         (case("confirm-call"), gone(killed=frozenset({"target"}), told=Told("success"), target_finished=True)),
         (
@@ -206,6 +208,8 @@ def test_what_is_right_passes(of: RecoveryCase, world: RecoveryObservation) -> N
         (case(), seen(Copy("source", 4, 3)), "guest-memory", "its counter is behind the one before the migration"),
         (case(), seen(Copy("source", None, None)), "guest-memory", "no counter in its memory"),
         (case(), seen(STANDS), "run-state", "paused by the migration: paused-on-source"),
+        (case(), seen(STANDS, T_RUNS, told=Told("success")), "run-state", "a copy is left over: moved-source-left"),
+        (case(), seen(RUNS, T_STANDS), "run-state", "a copy is left over: target-left"),
         (PAUSED, seen(RUNS, source_state="paused"), "run-state", "running though paused by its owner"),
         (case(), seen(source_after=ABSENT), "run-state", "a process on the source that its daemon does not know"),
         (case(), seen(target_after=sight("paused")), "run-state", "the target's daemon shows a guest without a process"),
@@ -217,7 +221,12 @@ def test_what_is_right_passes(of: RecoveryCase, world: RecoveryObservation) -> N
         (case(), moved(told=Told("error")), "told-truth", "error, though moved"),
         (case(), seen(told=Told("success")), "told-truth", "success, though intact"),
         (case(), seen(T_STANDS), "told-truth", "error, though paused-on-target"),
+        (case(delivery="closed"), moved(told=Told("nothing")), "told-truth", "nothing within the limit"),
         (case(), seen(again="migrated: expected success, got refused"), "migrates-again", "migrated failed"),
+        (
+            case(), seen(again=None, again_why_not="what is left cannot be removed: a guest"), "migrates-again",
+            "not tried: what is left cannot be removed",
+        ),
         (
             case(), seen(daemon_deaths=["the daemon on the target (process 77) died"]), "daemons-alive",
             "the daemon on the target died",
@@ -239,6 +248,17 @@ def test_a_promise_allows_what_is_a_bug_elsewhere() -> None:
     assert judgement.verdict is Verdict.PASS and judgement.rule == "promise a-row: It is so."
     assert check(judgement, "promised").got == "paused-on-source"
     assert check(judgement, "run-state").got == "paused by the migration, as promised"
+
+
+@pytest.mark.parametrize(
+    ("word", "copies", "told"),
+    [("moved-source-left", (STANDS, T_RUNS), Told("success")), ("target-left", (RUNS, T_STANDS), Told("error", 9, 10))],
+)
+def test_a_copy_may_be_left_over_where_a_promise_says_so(word: str, copies: tuple[Copy, ...], told: Told) -> None:
+    judgement = judged(case(), seen(*copies, told=told), promise(word))
+    assert judgement.verdict is Verdict.PASS
+    assert check(judgement, "run-state").got == "with a copy left over, as promised"
+    assert check(judged(case(), seen(*copies, told=told), promise("intact")), "run-state").result == FAIL
 
 
 def test_a_broken_promise_fails_though_the_guest_is_well() -> None:
@@ -308,13 +328,89 @@ def test_configs_that_others_and_old_versions_leave() -> None:
         (Told("error", 38, 7, "End of file while reading data"), PASS, "that a connection was lost"),
         (Told("error", 38, 13, "server closed connection"), PASS, "that a connection was lost"),
         (Told("error", 9, 10, ERROR_TEXT), PASS, "the relay's error in the daemon's place"),
-        (Told("nothing"), PASS, "nothing told"),
+        (Told("nothing"), FAIL, "nothing within the limit"),
         (Told("success"), PASS, "the truth"),
     ],
 )
 def test_an_error_of_a_lost_connection_says_nothing_of_the_guest(told: Told, result: str, got: str) -> None:
     found = check(judged(case(), moved(told=told)), "told-truth")
     assert (found.result, found.got) == (result, got)
+
+
+def freezing(point: str, side: str, seconds: float | None = None, **more: Any) -> RecoveryCase:
+    of = case(point, **more)
+    return replace(of, fault=replace(of.fault, strikes=(Strike("freeze-daemon", side, seconds),)))
+
+
+@pytest.mark.parametrize(
+    ("of", "waits"),
+    [
+        # The caller itself.
+        (case("stream-most", "kill-agent client"), True),
+        (case("stream-most", "freeze-agent client"), True),
+        (case("confirm-call", "power-cut client"), True),
+        (case("stream-most", "kill-agent client", "kill-daemon source"), True),
+        # Links.
+        (case("finish-call", delivery="silent"), True),
+        (case("stream-most", method=Method.P2P, delivery="silent"), True),
+        (case("finish-reply", delivery="silent", seconds=3), False),
+        (case("finish-reply", delivery="dropped"), True),
+        (case("finish-reply", delivery="closed"), False),
+        (case("finish-reply", delivery="error"), False),
+        # Daemons that answer later, or never had to.
+        (freezing("stream-most", "source"), True),
+        (freezing("stream-most", "source", 3), False),
+        (freezing("confirm-call", "source"), True),
+        (freezing("confirm-reply", "source"), False),
+        (freezing("finish-call", "source", protocol="v2"), False),
+        (freezing("stream-most", "target"), True),
+        (freezing("finish-call", "target"), True),
+        (freezing("finish-reply", "target"), False),
+        (freezing("confirm-call", "target"), False),
+        # Peer to peer the source's daemon waits for the target's, and closes the connection in the end.
+        (freezing("prepare-call", "target", method=Method.P2P), True),
+        (freezing("finish-reply", "target", method=Method.TUNNELLED), True),
+        (freezing("finish-reply", "source", method=Method.P2P), True),
+        (freezing("perform-reply", "target", method=Method.P2P), False),
+        # A machine takes the message with it that is held.
+        (case("stream-most", "power-cut source"), True),
+        (case("finish-reply", "power-cut target"), True),
+        (case("confirm-call", "power-cut target"), False),
+        # Nothing of these keeps anybody waiting.
+        (case("stream-most", "kill-daemon source"), False),
+        (case("stream-most", "kill-qemu target", method=Method.TUNNELLED), False),
+    ],
+)
+def test_who_may_be_told_nothing(of: RecoveryCase, waits: bool) -> None:
+    assert may_wait(of) is waits
+    found = check(judged(of, moved(told=Told("nothing"))), "told-truth")
+    assert (found.result, found.got) == ((PASS, "nothing told") if waits else (FAIL, "nothing within the limit"))
+
+
+@pytest.mark.parametrize(
+    ("of", "world", "main"),
+    [
+        (case(), seen(RUNS, T_STANDS), RUNS),
+        (case(), seen(STANDS, T_RUNS), T_RUNS),
+        (PAUSED, seen(STANDS, T_STANDS), STANDS),
+        (PAUSED, seen(STANDS, T_STANDS, target_finished=True), T_STANDS),
+        (PAUSED, seen(STANDS, Copy("target", None, None), target_finished=True), Copy("target", None, None)),
+        (case(), seen(STANDS, Copy("target", 12, 0)), Copy("target", 12, 0)),
+        (case(), gone(), None),
+        (case(), gone(copies=None), None),
+    ],
+)
+def test_the_copy_that_is_the_guest(of: RecoveryCase, world: RecoveryObservation, main: Copy | None) -> None:
+    assert main_copy(of, world) == main
+
+
+def test_the_memory_of_the_copy_that_finish_has_started_counts() -> None:
+    world = seen(STANDS, Copy("target", None, None), source_state="paused", target_finished=True, told=Told("success"))
+    assert check(judged(PAUSED, world), "guest-memory").got == "no counter in its memory"
+
+
+def test_details_tell_no_process_from_nobody_having_looked() -> None:
+    assert gone().details()["copies"] == [] and gone(copies=None).details()["copies"] is None
 
 
 def test_what_a_caller_was_told_has_libvirts_numbers() -> None:
@@ -346,6 +442,12 @@ def test_a_copy_that_finish_has_started_may_have_its_config(point: str, result: 
         (seen(source_started=Call(False, "no memory"), struck=None), "the scenario was not set up"),
         (seen(source_after=None), "not seen: guest-kept"),
         (seen(leftovers=["a guest"], lab_error="cut off"), "cut off"),
+        (gone(copies=None, lab_error="the inspector died"), "the inspector died"),
+        (seen(copies=None, pattern=None, lab_error="the inspector died"), "the inspector died"),
+        (gone(copies=None), "not seen: guest-kept"),
+        (seen(pattern=None, lab_error="the inspector died"), "the inspector died"),
+        (seen(again="not carried out: no agent", lab_error="no agent"), "no agent"),
+        (seen(again=None, again_why_not="what is left cannot be removed: a guest", lab_error="no agent"), "no agent"),
     ],
 )
 def test_a_fault_of_the_lab_is_an_error(world: RecoveryObservation, reason: str) -> None:
@@ -365,12 +467,12 @@ def test_a_daemon_that_dies_by_itself_before_the_point_is_libvirts_failure() -> 
 
 
 def test_a_daemon_that_dies_before_anybody_looked_for_processes_leaves_the_guest_unknown() -> None:
-    judgement = judged(case(), seen(copies=(), steady_seconds=None, daemon_deaths=["the target died"]))
+    judgement = judged(case(), seen(copies=None, steady_seconds=None, daemon_deaths=["the target died"]))
     assert (judgement.verdict, judgement.reason) == (Verdict.FAIL, "daemons-alive: expected alive, got the target died")
     assert {check(judgement, name).result for name in ("guest-kept", "run-state", "steady", "configs")} == {NOT_RUN}
 
 
-def test_why_it_was_not_migrated_again_is_no_failure() -> None:
-    judgement = judged(case(), seen(again=None, again_why_not="what is left cannot be removed"))
-    assert judgement.verdict is Verdict.PASS and check(judgement, "migrates-again").result == NOT_RUN
+def test_a_second_migration_that_the_lab_has_spoilt_is_not_run() -> None:
+    judgement = judged(case(), seen(again="not carried out: no agent", lab_error="no agent"))
+    assert check(judgement, "migrates-again") == Check("migrates-again", NOT_RUN, "every check passed", "no agent")
     assert "migrates-again" not in [entry.name for entry in judged(case(), seen(again=None)).further]

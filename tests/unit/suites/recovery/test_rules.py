@@ -41,7 +41,7 @@ def rules(*ledger: dict[str, Any], promises: tuple[dict[str, Any], ...] = (ROW,)
 def world(side: str) -> RecoveryObservation:
     runs, absent = Sight(True, True, False, "running"), Sight(False)
     return RecoveryObservation(
-        source_started=Outcome(True), source_state="running", told=Told("nothing"), struck=[], counter=5,
+        source_started=Outcome(True), source_state="running", told=Told("error", 38, 7), struck=[], counter=5,
         copies=(Copy(side, 9, 3),), pattern=True, source_after=runs if side == "source" else absent,
         target_after=runs if side == "target" else absent, source_config="absent", target_config="absent", steady_seconds=0.1,
     )
