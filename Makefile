@@ -25,7 +25,7 @@ setup: $(VENV)/.controller ## Set up the controller: a virtual environment with 
 matrix: setup ## Run the full matrix: 8 combinations, 96 cases each
 	ansible-playbook playbooks/full_matrix.yml $(ARGS)
 
-recovery: setup ## Run migrations that meet faults: 8 combinations, about 470 cases each
+recovery: setup ## Run migrations that meet faults: 8 combinations, about 500 cases each
 	ansible-playbook playbooks/recovery.yml $(ARGS)
 
 watch: setup ## Follow a run from another terminal: the newest, or RUN=name; RESULTS=folder where it is not in results

@@ -36,7 +36,7 @@ EXAMPLES = r"""
   additional_cells_info:
     wanted: auto
     cells: [{name: a, lab_host: lab, subnet: 10.211.55.0/24}]
-    rooms: {lab: {cores: 2, free_mib: 8000, networks: {mlab-a: [10.211.55.0/24]}}}
+    rooms: {lab: {cores: 2, free_mib: 8000, networks: {mlab-a: {subnets: [10.211.55.0/24], beside: ""}}}}
 """
 
 RETURN = r"""

@@ -31,10 +31,11 @@ free_mib:
   returned: always
   type: int
 networks:
-  description: The subnets of podman's networks, by name.
+  description: >-
+    Podman's networks by name, each with its C(subnets), and C(beside), the cell that an additional cell was added to, else empty.
   returned: always
   type: dict
-  sample: {mlab-a: [10.211.55.0/24]}
+  sample: {mlab-a-2: {subnets: [10.211.56.0/24], beside: a}}
 """
 
 from ansible.module_utils.basic import AnsibleModule

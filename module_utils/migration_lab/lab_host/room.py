@@ -14,17 +14,19 @@ from typing import Any
 from ..model.errors import LabError
 
 MEMORY = Path("/proc/meminfo")
+# The label of an additional cell's network, as roles/cell/tasks/network.yml gives it.
+BESIDE = "migration-lab.beside"
 
 
 def room() -> dict[str, Any]:
-    """Cores, MiB of free memory, and the subnets of podman's networks by name; none where there is no podman yet.
+    """Cores, MiB of free memory, and podman's networks as ``networks_of`` gives them; none where there is no podman yet.
 
     :raises LabError: when podman does not list its networks.
     """
     return {
         "cores": len(os.sched_getaffinity(0)),
         "free_mib": free_mib(MEMORY.read_text()),
-        "networks": _networks() if shutil.which("podman") else {},
+        "networks": networks_of(_podman("network", "ls", "--format", "json")) if shutil.which("podman") else {},
     }
 
 
@@ -35,11 +37,19 @@ def free_mib(meminfo: str) -> int:
     return int(found[1]) // 1024
 
 
-def _networks() -> dict[str, list[str]]:
-    names = _podman("network", "ls", "--format", "{{.Name}}").split()
-    networks = json.loads(_podman("network", "inspect", *names)) if names else []
-    # Podman 3 has CNI's own form of them.
-    return {network["name"]: [entry["subnet"] for entry in network.get("subnets") or ()] for network in networks}
+def networks_of(listed: str) -> dict[str, dict[str, Any]]:
+    """Podman's networks by name: ``subnets``, and ``beside``, the cell that an additional cell was added to, else empty.
+
+    :param listed: what ``podman network ls --format json`` prints.
+    """
+    # Podman 3 has CNI's own form of them, without subnets.
+    return {
+        network.get("name") or network["Name"]: {
+            "subnets": [entry["subnet"] for entry in network.get("subnets") or ()],
+            "beside": (network.get("labels") or {}).get(BESIDE, ""),
+        }
+        for network in json.loads(listed) or ()
+    }
 
 
 def _podman(*arguments: str) -> str:

@@ -14,6 +14,8 @@ from ..model.errors import LabError
 # What the lab host's cores keep busy, waiting included, and what the six containers of a cell and its guests take.
 CELLS_PER_CORE = 2
 MIB_PER_CELL = 400
+# Ansible carries out a playbook on so many hosts at a time (forks in ansible.cfg); more cells would wait for their turn.
+CELLS_AT_A_TIME = 20
 
 
 @dataclass(frozen=True)
@@ -49,56 +51,60 @@ def additional_cells(wanted: str, cells: Sequence[Cell], rooms: Mapping[str, Map
                 raise LabError(f"cell {cell.name}: {wrong}")
         if not own:
             continue
-        there = len(left_cells(own, cells, room["networks"]))
+        left = {cell.name: cell for cell in left_cells(own, cells, room["networks"])}
         number = int(wanted) if wanted != "auto" else min(
-            CELLS_PER_CORE * room["cores"], len(own) + there + room["free_mib"] // MIB_PER_CELL
+            CELLS_PER_CORE * room["cores"], len(own) + len(left) + room["free_mib"] // MIB_PER_CELL,
+            len(own) + (CELLS_AT_A_TIME - len(cells)) // len({cell.lab_host for cell in cells}),
         )
         for turn in range(number - len(own)):
             beside = own[turn % len(own)]
             name = f"{beside.name}-{turn // len(own) + 2}"
-            subnet = _next_subnet(beside, [*cells, *added])
-            _refuse_taken(name, subnet, cells, lab_host, room["networks"])
-            added.append(Cell(name, lab_host, subnet, beside.name))
+            others = [*cells, *added]
+            cell = left.get(name) or Cell(name, lab_host, _next_subnet(beside, others, room["networks"]), beside.name)
+            _refuse_taken(cell, others, name in left, room["networks"])
+            added.append(cell)
     return added
 
 
-def left_cells(own: Sequence[Cell], cells: Sequence[Cell], networks: Mapping[str, Sequence[str]]) -> list[Cell]:
-    """The additional cells that a lab host still has from other runs, by its networks.
+def left_cells(own: Sequence[Cell], cells: Sequence[Cell], networks: Mapping[str, Mapping[str, Any]]) -> list[Cell]:
+    """The additional cells that a lab host still has from other runs, by the labels of its networks.
 
     :param own: the lab host's cells in the inventory.
     :param cells: all cells of the inventory.
+    :param networks: as ``lab_host.room`` gives them.
     """
-    names = {cell.name for cell in cells}
+    names, by_name = {cell.name for cell in cells}, {cell.name: cell for cell in own}
     found = []
-    for network, subnets in networks.items():
-        match = re.fullmatch(r"mlab-(.+)-\d+", network)
-        beside = next((cell for cell in own if match and cell.name == match[1]), None)
-        if beside and network.removeprefix("mlab-") not in names:
-            found.append(Cell(network.removeprefix("mlab-"), beside.lab_host, next(iter(subnets), ""), beside.name))
+    for network, facts in networks.items():
+        match, beside = re.fullmatch(r"mlab-(.+)-\d+", network), by_name.get(facts["beside"])
+        name = network.removeprefix("mlab-")
+        if match and beside and match[1] == beside.name and name not in names:
+            found.append(Cell(name, beside.lab_host, next(iter(facts["subnets"]), ""), beside.name))
     return found
 
 
-def _next_subnet(beside: Cell, others: Sequence[Cell]) -> str:
-    """The next /24 after a cell's own that none of the others has."""
-    taken = {cell.subnet for cell in others}
+def _next_subnet(beside: Cell, others: Sequence[Cell], networks: Mapping[str, Mapping[str, Any]]) -> str:
+    """The next /24 after a cell's own that none of the others and no network of podman has."""
+    taken = [ipaddress.IPv4Network(cell.subnet) for cell in others]
+    taken += [ipaddress.IPv4Network(net) for facts in networks.values() for net in facts["subnets"] if ":" not in net]
     network = ipaddress.IPv4Network(beside.subnet)
-    while str(network) in taken:
+    while network.is_private and any(map(network.overlaps, taken)):
         network = ipaddress.IPv4Network((int(network.network_address) + network.num_addresses, network.prefixlen))
     return str(network)
 
 
-def _refuse_taken(
-    name: str, subnet: str, cells: Sequence[Cell], lab_host: str, networks: Mapping[str, Sequence[str]]
-) -> None:
+def _refuse_taken(added: Cell, others: Sequence[Cell], left: bool, networks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a cell whose name or network is somebody else's.
+
+    :param left: whether an earlier run has left the cell.
+    """
+    where, network = f"lab host {added.lab_host}: the additional cell {added.name}", f"mlab-{added.name}"
     advice = "set recovery_cells to 1, or give the inventory's cell another name or cell_subnet"
-    if any(cell.name == name for cell in cells):
-        raise LabError(f"lab host {lab_host}: the additional cell {name} has the name of a cell of the inventory; {advice}")
-    wanted = ipaddress.IPv4Network(subnet)
-    if not wanted.is_private:
-        raise LabError(f"lab host {lab_host}: the additional cell {name} would be {subnet}, which is not private; {advice}")
-    for network, subnets in networks.items():
-        taken = [ipaddress.IPv4Network(other) for other in subnets if ":" not in other]
-        if network != f"mlab-{name}" and any(map(wanted.overlaps, taken)):
-            raise LabError(
-                f"lab host {lab_host}: the additional cell {name} needs {subnet}, which podman's network {network} has; {advice}"
-            )
+    if any(cell.name == added.name for cell in others):
+        raise LabError(f"{where} has the name of a cell of the inventory; {advice}")
+    if network in networks and not left:
+        raise LabError(f"{where} needs a network {network}, and podman has one that the lab did not make for it; {advice}")
+    if not added.subnet or any(cell.subnet == added.subnet for cell in others):
+        raise LabError(f"{where} is left of an earlier run with a network that does not fit; run playbooks/destroy.yml")
+    if not ipaddress.IPv4Network(added.subnet).is_private:
+        raise LabError(f"{where} would be {added.subnet}, which is not private; {advice}")

@@ -16,16 +16,10 @@ from ..suites.recovery.case import SELECTIONS
 from ..suites.recovery.fault import Fault
 from ..suites.recovery.injection import VERBS
 from ..suites.recovery.point import Point, points
+from ..suites.recovery.reaction import REACTIONS
 from ..suites.recovery.suite import RecoverySuite
 from .promises import load_promises
 from .schema import read_yaml, validate
-
-AFTERMATHS = {
-    "again": "the same migration once more, without the fault",
-    "trust-the-error": "where the call failed: destroy the guest on the target, resume it on the source",
-    "trust-the-target": "destroy the guest on the source where the target has it, else resume it on the source",
-    "restart-daemons": "restart the daemons of source and target",
-}
 
 # The settings of a run of suite recovery; empty ones leave what the profile has.
 OPTIONS = ("selection", "repeat", "aftermath", "faults", "keepalive_interval", "keepalive_count", "call_limit")
@@ -87,7 +81,7 @@ def complete(
         **profile,
         "selection": selection,
         "repeat": _number("repeat", given["repeat"] or profile["repeat"], 1),
-        "aftermath": _one_of("aftermath", given["aftermath"] or profile["aftermath"], AFTERMATHS),
+        "aftermath": _one_of("aftermath", given["aftermath"] or profile["aftermath"], REACTIONS),
         "keepalive": keepalive,
         "call_limit": limit,
         "protocols": {combination: _protocols(profile, versions) for combination, versions in shown.items()},

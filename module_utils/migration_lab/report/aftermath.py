@@ -11,6 +11,7 @@ from ..journal.whole_file import write_whole
 from ..results.aftermath import Aftermath, Left, Place, total
 from ..results.recovery import STAGES
 from ..results.wording import table_lines
+from ..suites.recovery.reaction import REACTIONS
 from .page import render
 from .recovery_page import cases_path
 
@@ -42,6 +43,7 @@ def aftermath_page(aftermath: Aftermath, templates: Path) -> str:
     return render(
         templates, TEMPLATE, aftermath=aftermath, run=first.run, stages=STAGES, total=total, cell_text=cell_text, code=code,
         cases_path=cases_path, run_of={recovery.aftermath: name for name, recovery in aftermath.runs.items()}, words=list(Left),
+        reactions={one: REACTIONS.get(one, "not known") for one in aftermath.reactions},
     )
 
 

@@ -12,11 +12,9 @@ from typing import Iterable, Mapping, Optional, Sequence
 
 from ..model.case import State
 from ..model.errors import LabError
+from ..suites.recovery.reaction import REACTIONS
 from .recovery import Recovery, Trial, is_recovery, read_recovery
 from .run import Run, read_run
-
-# The reactions in the order in which they are shown.
-REACTIONS = ("again", "trust-the-error", "trust-the-target", "restart-daemons")
 
 
 class Left(str, Enum):
@@ -80,7 +78,8 @@ def read_aftermath(folders: Sequence[Path]) -> Aftermath:
     """Compare the reactions of some recovery runs.
 
     :param folders: of the runs.
-    :raises LabError: when a run cannot be read, is not one of the suite recovery, or is of another pair or guest than the first.
+    :raises LabError: when a run cannot be read, is not one of the suite recovery, is of another pair or guest
+        than the first, or two reacted in the same way.
     """
     if not folders:
         raise LabError("no runs are named; name recovery runs with different aftermaths, such as -e runs=one,two")
@@ -93,8 +92,15 @@ def read_aftermath(folders: Sequence[Path]) -> Aftermath:
                     f"runs {first.run.data['run']} and {other.run.data['run']} cannot be compared: the {name} differs; "
                     "name runs with the same pair and guest"
                 )
+    by_reaction: dict[str, str] = {}
+    for name, recovery in runs.items():
+        other_name = by_reaction.setdefault(recovery.aftermath, name)
+        if other_name != name:
+            raise LabError(
+                f"runs {other_name} and {name} both reacted with {recovery.aftermath}; name one run of each aftermath"
+            )
     found = {recovery.aftermath for recovery in runs.values()}
-    reactions = (*(one for one in REACTIONS if one in found), *sorted(found - set(REACTIONS)))
+    reactions = (*(one for one in REACTIONS if one in found), *sorted(found - REACTIONS.keys()))
     return Aftermath(runs, reactions, tuple(_places(list(runs.values()), reactions)))
 
 

@@ -9,11 +9,12 @@ import re
 import pytest
 
 from migration_lab.model.case import Method
-from migration_lab.planning.faults import AFTERMATHS, load_faults
+from migration_lab.planning.faults import load_faults
 from migration_lab.suites.recovery.case import SELECTIONS
 from migration_lab.suites.recovery.fault import DELIVERIES
 from migration_lab.suites.recovery.outcome import Outcome
 from migration_lab.suites.recovery.point import points
+from migration_lab.suites.recovery.reaction import REACTIONS
 from synthetic_run import ROOT
 
 TEXT = (ROOT / "docs" / "recovery.md").read_text()
@@ -42,7 +43,7 @@ def test_outcomes_have_their_words() -> None:
     assert rows("word") == [[f"`{one}`", one.text] for one in Outcome if one is not Outcome.NOT_OBTAINED]
 
 
-@pytest.mark.parametrize("name", [*AFTERMATHS, *SELECTIONS])
+@pytest.mark.parametrize("name", [*REACTIONS, *SELECTIONS])
 def test_what_can_be_chosen_is_explained(name: str) -> None:
     assert f"`{name}`" in TEXT
 

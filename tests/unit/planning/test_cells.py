@@ -3,19 +3,30 @@
 
 from __future__ import annotations
 
+import configparser
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from migration_lab.lab_host.room import BESIDE
 from migration_lab.model.errors import LabError
-from migration_lab.planning.cells import Cell, additional_cells, left_cells
+from migration_lab.planning.cells import CELLS_AT_A_TIME, Cell, additional_cells, left_cells
+from synthetic_run import ROOT
 
 A = Cell("a", "lab", "10.211.55.0/24")
 B = Cell("b", "lab", "10.211.56.0/24")
 
 
 def room(cores: int = 2, free_mib: int = 8000, **networks: str) -> dict[str, Any]:
-    return {"cores": cores, "free_mib": free_mib, "networks": {name.replace("_", "-"): [net] for name, net in networks.items()}}
+    return {"cores": cores, "free_mib": free_mib, "networks": {
+        name.replace("_", "-"): {"subnets": [net], "beside": "a" if name.startswith("mlab_a_") else ""}
+        for name, net in networks.items()
+    }}
+
+
+def somebodys(name: str) -> dict[str, Any]:
+    return {**room(), "networks": {name: {"subnets": ["10.211.99.0/24"], "beside": ""}}}
 
 
 def names(wanted: str, cells: list[Cell], **rooms: dict[str, Any]) -> dict[str, str]:
@@ -57,7 +68,8 @@ def test_own_networks_of_an_earlier_run_are_no_obstacle() -> None:
         ("many", [A], room(), "recovery_cells is 'many'; it must be auto, or a number of cells on each lab host, at least 1"),
         ("0", [A], room(), "recovery_cells is '0'; it must be auto"),
         ("2", [A, Cell("a-2", "far", "10.9.9.0/24")], room(), "the additional cell a-2 has the name of a cell of the inventory"),
-        ("2", [A], room(mine="10.211.56.0/22"), "a-2 needs 10.211.56.0/24, which podman's network mine has; set"),
+        ("2", [A], somebodys("mlab-a-2"), "a-2 needs a network mlab-a-2, and podman has one that the lab did not make for it"),
+        ("3", [A, B], room(mlab_a_2="10.211.56.0/24"), "a-2 is left of an earlier run with a network that does not fit; run"),
         ("2", [Cell("z", "lab", "192.168.255.0/24")], room(), "z-2 would be 192.169.0.0/24, which is not private"),
         ("2", [Cell("z", "lab", "banana")], room(), "cell z: cell_subnet is 'banana'"),
     ],
@@ -68,8 +80,31 @@ def test_what_cannot_be_is_refused(wanted: str, cells: list[Cell], there: dict[s
     assert sentence in str(refused.value)
 
 
-def test_cells_of_earlier_runs_are_found_by_their_networks() -> None:
-    own: dict[str, list[str]] = {name: [] for name in ("mlab-a", "mlab-b", "mlab-b-2", "mlab-c-2", "podman", "mlab-a-b")}
-    there = {**own, "mlab-a-3": ["10.211.57.0/24"], "mlab-a-12": []}
+def test_a_subnet_that_somebody_has_is_skipped() -> None:
+    there = room(mlab_a="10.211.55.0/24", mine="10.211.56.0/23")
+    assert names("3", [A], lab=there) == {"a-2": "10.211.58.0/24", "a-3": "10.211.59.0/24"}
+
+
+def test_a_cell_of_an_earlier_run_keeps_its_subnet() -> None:
+    assert names("3", [A], lab=room(mlab_a_2="10.211.70.0/24")) == {"a-2": "10.211.70.0/24", "a-3": "10.211.56.0/24"}
+
+
+def test_all_cells_are_at_most_what_ansible_carries_out_at_a_time() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "ansible.cfg")
+    assert settings.getint("defaults", "forks") == CELLS_AT_A_TIME
+    far = Cell("c", "far", "10.212.60.0/24")
+    assert len(names("auto", [A, far], lab=room(64, 10**6), far=room(64, 10**6))) == CELLS_AT_A_TIME - 2
+    assert names("auto", [replace(A, name=f"a{n}", subnet=f"10.211.{n}.0/24") for n in range(21)], lab=room(64, 10**6)) == {}
+
+
+def test_cells_of_earlier_runs_are_known_by_the_labels_of_their_networks() -> None:
+    beside = {"mlab-a": "", "mlab-a-2": "", "mlab-b-2": "b", "mlab-c-2": "c", "podman": "", "mlab-a-3": "a", "mlab-a-12": "a"}
+    subnets: dict[str, list[str]] = {"mlab-a-3": ["10.211.57.0/24"]}
+    there = {name: {"subnets": subnets.get(name, []), "beside": label} for name, label in beside.items()}
     cells = [A, B, Cell("b-2", "lab", "10.1.1.0/24")]
     assert left_cells([A, B], cells, there) == [Cell("a-3", "lab", "10.211.57.0/24", "a"), Cell("a-12", "lab", "", "a")]
+
+
+def test_the_label_is_what_the_role_gives() -> None:
+    assert f"--label={BESIDE}=" in (ROOT / "roles/cell/tasks/network.yml").read_text()

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from migration_lab.model.errors import LabError
-from migration_lab.planning.faults import AFTERMATHS, complete, every_case, load_faults
+from migration_lab.planning.faults import complete, every_case, load_faults
 from migration_lab.planning.profiles import load_profile
 from migration_lab.suites.recovery.fault import Fault
+from migration_lab.suites.recovery.reaction import REACTIONS
 from synthetic_run import ROOT
 
 SCENARIOS = ROOT / "scenarios"
@@ -152,7 +153,7 @@ def test_faults_are_chosen_by_name_and_by_group() -> None:
     ("options", "sentence"),
     [
         ({"selection": "most"}, "there is no selection 'most'; there are smoke, pairwise, full"),
-        ({"aftermath": "hope"}, f"there is no aftermath 'hope'; there are {', '.join(AFTERMATHS)}"),
+        ({"aftermath": "hope"}, f"there is no aftermath 'hope'; there are {', '.join(REACTIONS)}"),
         ({"faults": "connection-*,earthquake"}, "there is no fault 'earthquake'; the faults are agent-killed, "),
         ({"repeat": "0"}, "repeat is '0'; it must be a whole number, at least 1"),
         ({"repeat": "often"}, "repeat is 'often'; it must be a whole number, at least 1"),

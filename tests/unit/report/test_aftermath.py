@@ -16,6 +16,7 @@ from migration_lab.report.aftermath import aftermath_page, aftermath_text, code,
 from migration_lab.results.aftermath import Aftermath, Left, left_of, read_aftermath, total
 from migration_lab.results.recovery import Trial
 from migration_lab.suites.recovery.case import RecoveryCase
+from migration_lab.suites.recovery.reaction import REACTIONS
 from synthetic_recovery import SyntheticRecovery, recovery_result
 from synthetic_run import ROOT, SyntheticRun
 
@@ -109,6 +110,8 @@ def test_page_leads_to_the_cases(aftermath: Aftermath) -> None:
     assert 'href="trusting/nnn/cases-normal.html#finish-reply/connection-closed">8 of 8</a>' in html
     assert 'href="again/nnn/cases-normal.html#finish-reply/connection-closed">0 of 8; 8 two copies</a>' in html
     assert 'href="again/index.html"' in html and "Finish has run, its reply is not seen" in html
+    assert all(f"<dt>{one}</dt><dd>{REACTIONS[one]}</dd>" in html for one in aftermath.reactions)
+    assert "<dt>restart-daemons</dt>" not in html
 
 
 def test_page_is_written_beside_the_runs(aftermath: Aftermath, tmp_path: Path) -> None:
@@ -131,3 +134,5 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     one, other = make(tmp_path / "one", "again", {}), make(tmp_path / "other", "again", {}, guest="s390x")
     with pytest.raises(LabError, match="runs one and other cannot be compared: the guest differs"):
         read_aftermath([one, other])
+    with pytest.raises(LabError, match="runs one and twin both reacted with again; name one run of each aftermath"):
+        read_aftermath([one, make(tmp_path / "twin", "again", {})])
