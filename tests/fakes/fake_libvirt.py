@@ -250,6 +250,9 @@ class Domain(object):
         assert flags == 2
         return re.sub("<unknown[^>]*>", "", self.config)
 
+    def UUIDString(self):
+        return re.search("<uuid>(.*)</uuid>", self.xml or self.config).group(1)
+
     def destroy(self):
         self.state = INACTIVE
         self._forget()

@@ -167,6 +167,10 @@ class Agent(object):
         """XML of a domain's persistent config."""
         return {"xml": self._domain(connection, name).XMLDesc(VIR_DOMAIN_XML_INACTIVE)}
 
+    def uuid(self, connection, name):
+        """A domain's UUID as text."""
+        return {"uuid": self._domain(connection, name).UUIDString()}
+
     def destroy(self, connection, name):
         """Stop a domain at once."""
         self._domain(connection, name).destroy()

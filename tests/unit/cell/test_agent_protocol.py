@@ -250,6 +250,13 @@ def test_config_is_the_persistent_one(python: str, libvirt: Path) -> None:
     assert talk.results[9] == {"xml": xml(name)}, "with VIR_MIGRATE_PERSIST_DEST it is the guest's"
 
 
+def test_uuid_is_the_one_that_a_domain_has(python: str, libvirt: Path) -> None:
+    domain = "<domain><name>mlab-1</name><uuid>44ba1d92-0c0a-5a2d-8d4f-3f8d4a5d1c11</uuid></domain>"
+    creating = {"call": "create", "connection": "target", "xml": domain, "paused": True}
+    talk = Talk(python, libvirt, *OPEN_BOTH, creating, on("target", "uuid", "mlab-1"))
+    assert talk.results[3] == {"uuid": "44ba1d92-0c0a-5a2d-8d4f-3f8d4a5d1c11"}
+
+
 def test_domain_that_goes_while_it_is_looked_at_is_absent(python: str, libvirt: Path) -> None:
     name = "mlab-vanished"
     defining = {"call": "define", "connection": "source", "xml": xml(name)}

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping, Optional
 
 from ...cell import saboteur
@@ -23,7 +23,7 @@ from ..procedure import Bench
 from .case import RecoveryCase
 from .fault import Strike
 from .observation import StrikeNote
-from .third_party import ThirdParties, ThirdPartyCall
+from .third_party import NO_ANSWER, ThirdParties, ThirdPartyCall
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,7 @@ class Injection:
     Attributes:
         after: seconds between the delivery of the message and the strikes; 0: the strikes come first.
         daemons: by side the process number of a daemon that was started again.
+        notes: what came of the strikes so far, in their order. ``heal`` replaces that of a third party's call that ended late.
     """
 
     def __init__(self, injector: Injector, case: RecoveryCase, name: str, guest: GuestConfig, agent_pid: Optional[int]) -> None:
@@ -151,11 +152,18 @@ class Injection:
         after = self._fault.after
         self.after = max(AT_ONCE, after[case.number % len(after)] / 1000) if after else 0.0
         self.daemons: dict[str, int] = {}
+        self.notes: list[StrikeNote] = []
+        # Set by heal: from then on nothing may be done to the world that nobody undoes.
+        self._healed = False
+        self._healing = threading.Lock()
+        self._agent_ended = False
         self._killed: set[str] = set()
         self._begun: list[Strike] = []
         self._timers: list[threading.Timer] = []
-        self._pending: list[tuple[Strike, ThirdPartyCall]] = []
-        self._strangers: list[tuple[str, str]] = []
+        # With the number of the strike's note.
+        self._pending: list[tuple[int, Strike, ThirdPartyCall]] = []
+        # Side, name and UUID.
+        self._strangers: list[tuple[str, str, str]] = []
         self._put_away: list[tuple[str, str]] = []
 
     @property
@@ -164,43 +172,93 @@ class Injection:
         return frozenset(self._killed)
 
     def strike(self) -> list[StrikeNote]:
-        """Do what the fault does; takes 10 s at most. What cannot be done is noted, and the next one done all the same."""
-        return [self._note(strike) for strike in self._fault.strikes]
+        """Do what the fault does; takes 10 s at most. What cannot be done is noted, and the next one done all the same.
+
+        After ``heal`` has begun nothing more is done, and what was being done is undone in this thread.
+
+        :returns: ``notes``.
+        :raises LabError: when what was being done while ``heal`` was called cannot be undone.
+        """
+        for strike in self._fault.strikes:
+            self.notes.append(self._note(strike))
+            if self._healed:
+                # Healing may have passed over it while it was being done.
+                self._begun.append(strike)
+                self.heal()
+        return self.notes
+
+    def end_agent(self) -> None:
+        """Kill the agent that migrates, whose call would go on after nobody waits for it; may be called again.
+
+        :raises LabError: when it does not end.
+        """
+        if self._agent_pid is not None and not self._agent_ended:
+            self._injector.saboteurs["client"].call("kill_process", pid=self._agent_pid)
+            # Another process may get its number.
+            self._agent_ended = True
 
     def heal(self) -> list[str]:
-        """Undo everything; may be called again.
+        """Undo everything; may be called again. What cannot be undone keeps nothing else from being undone.
 
         :returns: what was done, in words.
-        :raises LabError: when the world cannot be healed.
+        :raises LabError: when the world cannot be healed, with all that went wrong.
         """
+        self._healed = True
+        with self._healing:
+            return self._heal()
+
+    def _heal(self) -> list[str]:
+        healed: list[str] = []
+        problems: list[str] = []
+
+        def attempt(undo: Callable[..., list[str]], *arguments: Any) -> bool:
+            try:
+                healed.extend(undo(*arguments))
+            except (AgentFailure, LabError) as error:
+                problems.append(str(error))
+                return False
+            return True
+
         for timer in self._timers:
             timer.cancel()
-        healed = self._end_pending()
-        for strike in self._begun:
-            if strike.do == "freeze-agent":
-                # Another case's agent may stand still at the same time.
-                healed += self._undo(strike, "thaw", pid=self._agent_pid)
-            elif strike.do in _UNDONE:
-                healed += self._undo(strike, "undo")
-        healed += self._start_daemons()
-        cut = [strike.on for strike in self._begun if strike.do == "power-cut"]
+        deadline = time.monotonic() + PENDING_LIMIT
+        while self._pending:
+            attempt(self._end_pending, *self._pending.pop(), deadline)
+        begun = list(self._begun)
+        for strike in begun:
+            attempt(self._undo, strike)
+        for side in sorted({strike.on for strike in begun if strike.do in _STOPPING and strike.on in SIDES}):
+            attempt(self._start_daemon, side)
+        cut = [strike.on for strike in begun if strike.do == "power-cut"]
         for role in cut:
-            self._relays.rejoin(role)
-            healed.append(f"the {role} is in the network again")
-        healed += self._remove_strangers()
+            attempt(self._rejoin, role)
+        for stranger in list(self._strangers):
+            if attempt(self._remove_stranger, *stranger):
+                self._strangers.remove(stranger)
+        for config in list(self._put_away):
+            if attempt(self._give_back, *config):
+                self._put_away.remove(config)
         if self.daemons or cut:
             self._injector.third_parties.forget()
+        if problems:
+            raise LabError("; ".join(dict.fromkeys(problems)))
         self._begun.clear()
         return healed
 
     def _note(self, strike: Strike) -> StrikeNote:
         started = time.monotonic()
-        self._begun.append(strike)
         try:
+            self._check_time()
+            self._begun.append(strike)
             done, detail = True, self._do(strike)
         except (CannotStrike, AgentFailure, LabError) as error:
             done, detail = False, str(error)
         return StrikeNote(strike.do, strike.on, done, detail, round(time.monotonic() - started, 3))
+
+    def _check_time(self) -> None:
+        """Have a strike end that goes on after the world was healed."""
+        if self._healed:
+            raise CannotStrike("healed already")
 
     def _do(self, strike: Strike) -> str:
         """Carry out a strike and return what was seen."""
@@ -277,12 +335,15 @@ class Injection:
 
     def _call(self, strike: Strike, call: str, **fields: Any) -> str:
         there = self._saboteur(strike, "qemu", name=self._name) if call == "destroy" else []
+        self._check_time()
         made = self._injector.third_parties.call(call, **fields)
+        if not made.in_time:
+            # Whatever has become of it since: healing gives its agent back, and completes its note.
+            self._pending.append((len(self.notes), strike, made))
+            return NO_ANSWER
         words = made.words
         if made.failure:
             raise CannotStrike(made.failure)
-        if made.outcome is None:
-            self._pending.append((strike, made))
         if there and made.done:
             self._note_end(strike.on)
         return words
@@ -332,67 +393,87 @@ class Injection:
 
     def _stranger(self, strike: Strike, name: str, identity: str) -> str:
         """Put another guest on a side; a config that the side has of the guest itself is put away for the time."""
-        ask, side = self._injector.third_parties.ask, strike.on
+        ask, side = self._ask, strike.on
         if ask("look", connection=side, name=self._name).get("persistent"):
             self._put_away.append((side, ask("config", connection=side, name=self._name)["xml"]))
             ask("undefine", connection=side, name=self._name)
         xml = domain_xml(self._guest, name, identity, STRANGER)
-        self._strangers.append((side, name))
-        if dict(strike.options)["active"]:
-            # Paused before it has begun, so that nobody takes it for the guest: it has no counter.
-            ask("create", connection=side, xml=xml, paused=True)
-        else:
-            ask("define", connection=side, xml=xml)
+        stranger = (side, name, identity)
+        self._strangers.append(stranger)
+        try:
+            if dict(strike.options)["active"]:
+                # Paused before it has begun, so that nobody takes it for the guest: it has no counter.
+                ask("create", connection=side, xml=xml, paused=True)
+            else:
+                ask("define", connection=side, xml=xml)
+        finally:
+            if stranger not in self._strangers:
+                # Healing came too early to find it.
+                self._strangers.append(stranger)
         return f"{name} with UUID {identity} is there"
 
     # Healing.
 
-    def _end_pending(self) -> list[str]:
-        ended = []
-        deadline = time.monotonic() + PENDING_LIMIT
-        while self._pending:
-            strike, made = self._pending.pop()
-            if made.wait(max(0.0, deadline - time.monotonic())):
-                self._injector.third_parties.give_back(made.client)
-                if made.call == "destroy" and made.done:
-                    self._note_end(strike.on)
-                ended.append(f"the third party's {strike.do} ended late: {made.words}")
-            else:
+    def _end_pending(self, number: int, strike: Strike, made: ThirdPartyCall, deadline: float) -> list[str]:
+        if not made.wait(max(0.0, deadline - time.monotonic())):
+            try:
                 # On its machine as well, where it would go on.
                 self._injector.saboteurs["client"].call("kill_process", pid=made.client.process)
+            finally:
                 made.give_up()
-                ended.append(f"the third party's {strike.do} never ended")
-        return ended
+            return [f"the third party's {strike.do} never ended"]
+        self._injector.third_parties.give_back(made.client)
+        # Of a call whose agent died nobody knows what became, so its note stays.
+        if not made.failure and number < len(self.notes):
+            self.notes[number] = replace(self.notes[number], detail=made.words)
+        if made.call == "destroy" and made.done:
+            self._note_end(strike.on)
+        return [f"the third party's {strike.do} ended late: {made.words}"]
 
-    def _start_daemons(self) -> list[str]:
-        started = []
-        for side in sorted({strike.on for strike in self._begun if strike.do in _STOPPING and strike.on in SIDES}):
-            machine = self._injector.machine(side)
-            if side not in self.daemons and machine.daemon_process() is None:
-                self.daemons[side] = machine.restart_daemon()
-                started.append(f"the daemon on the {side} was started")
-        return started
+    def _undo(self, strike: Strike) -> list[str]:
+        saboteur = self._injector.saboteurs[strike.on]
+        done: list[str] = []
+        if strike.do == "freeze-agent":
+            # Another case's agent may stand still at the same time.
+            done = saboteur.call("thaw", pid=self._agent_pid)
+        elif strike.do in _UNDONE:
+            done = saboteur.call("undo")
+        return [f"{words} on the {strike.on}" for words in done]
 
-    def _remove_strangers(self) -> list[str]:
-        ask, healed = self._injector.third_parties.ask, []
+    def _start_daemon(self, side: str) -> list[str]:
+        machine = self._injector.machine(side)
+        if side in self.daemons or machine.daemon_process() is not None:
+            return []
+        self.daemons[side] = machine.restart_daemon()
+        return [f"the daemon on the {side} was started"]
+
+    def _rejoin(self, role: str) -> list[str]:
+        self._relays.rejoin(role)
+        return [f"the {role} is in the network again"]
+
+    def _remove_stranger(self, side: str, name: str, identity: str) -> list[str]:
+        ask = self._injector.third_parties.ask
         try:
-            while self._strangers:
-                side, name = self._strangers[-1]
-                sight = ask("look", connection=side, name=name)
-                if sight.get("active"):
-                    ask("destroy", connection=side, name=name)
-                if sight.get("persistent"):
-                    ask("undefine", connection=side, name=name)
-                healed.append(f"{name} was removed from the {side}")
-                self._strangers.pop()
-            while self._put_away:
-                side, xml = self._put_away[-1]
-                ask("define", connection=side, xml=xml)
-                healed.append(f"the {side} has its config again")
-                self._put_away.pop()
+            sight = ask("look", connection=side, name=name)
+            if sight["exists"]:
+                found = ask("uuid", connection=side, name=name)["uuid"]
+                if found != identity:
+                    # The guest, which came though its name was taken.
+                    return [f"{name} on the {side} has UUID {found} and not the stranger's, so it was left"]
+            if sight.get("active"):
+                ask("destroy", connection=side, name=name)
+            if sight.get("persistent"):
+                ask("undefine", connection=side, name=name)
         except AgentFailure as error:
             raise LabError(f"another guest could not be removed: {error}; provision the combination again") from error
-        return healed
+        return [f"{name} was removed from the {side}"]
+
+    def _give_back(self, side: str, xml: str) -> list[str]:
+        try:
+            self._injector.third_parties.ask("define", connection=side, xml=xml)
+        except AgentFailure as error:
+            raise LabError(f"the {side} could not have its config again: {error}; provision the combination again") from error
+        return [f"the {side} has its config again"]
 
     # What they need.
 
@@ -402,15 +483,17 @@ class Injection:
         assert relays is not None
         return relays
 
-    def _undo(self, strike: Strike, call: str, **fields: Any) -> list[str]:
-        return [f"{words} on the {strike.on}" for words in self._saboteur(strike, call, **fields)]
-
     def _saboteur(self, strike: Strike, call: str, **fields: Any) -> Any:
+        self._check_time()
         return self._injector.saboteurs[strike.on].call(call, **fields)
+
+    def _ask(self, call: str, **fields: Any) -> Any:
+        self._check_time()
+        return self._injector.third_parties.ask(call, **fields)
 
     def _thaw_later(self, strike: Strike, pid: int) -> None:
         if strike.seconds is not None:
-            timer = threading.Timer(strike.seconds, self._saboteur, (strike, "thaw"), {"pid": pid})
+            timer = threading.Timer(strike.seconds, self._injector.saboteurs[strike.on].call, ("thaw",), {"pid": pid})
             timer.daemon = True
             timer.start()
             self._timers.append(timer)

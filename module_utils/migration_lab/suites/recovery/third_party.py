@@ -16,19 +16,25 @@ from ...model.errors import LabError
 
 # Seconds that a strike waits for a third party's call, which may wait for a lock; and those after which nobody waits any more.
 ANSWER = 2.0
+NO_ANSWER = f"no answer in {ANSWER:.0f} s"
 CALL_LIMIT = 60.0
 # Seconds for a call that only finds out whether a daemon is still there.
 PROBE = 5.0
 
 
 class ThirdPartyCall:
-    """A call that goes on for as long as it takes, in a thread of its own."""
+    """A call that goes on for as long as it takes, in a thread of its own.
+
+    Attributes:
+        in_time: whether it had ended when ``ThirdParties.call`` stopped waiting; its agent was given back then.
+    """
 
     def __init__(self, client: ClientAgent, call: str, fields: dict[str, Any]) -> None:
         self.call = call
         self.client = client
         self.outcome: Optional[Outcome] = None
         self.failure = ""
+        self.in_time = False
         self._agent = client.agent()
         self._fields = fields
         self._thread = threading.Thread(target=self._make, name=f"third party's {call}", daemon=True)
@@ -49,9 +55,12 @@ class ThirdPartyCall:
     def words(self) -> str:
         """How the call ended, or that it has not."""
         if self._thread.is_alive():
-            return f"no answer in {ANSWER:.0f} s"
+            return NO_ANSWER
         if self.outcome is None:
             return self.failure
+        if self.outcome.timed_out:
+            # Nobody refused it.
+            return f"no answer in {CALL_LIMIT:.0f} s"
         return "done" if self.outcome.ok else f"refused: {self.outcome.error}"
 
     @property
@@ -90,7 +99,8 @@ class ThirdParties:
         :raises LabError: when no third party can connect.
         """
         made = ThirdPartyCall(self._take(), call, fields)
-        if made.wait(ANSWER):
+        made.in_time = made.wait(ANSWER)
+        if made.in_time:
             self.give_back(made.client)
         return made
 

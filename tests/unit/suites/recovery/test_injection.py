@@ -12,6 +12,7 @@ import pytest
 
 from fake_machines import FakeRelays, children, fake_guest, kill_daemon, make_cell
 from migration_lab.cell.domains import Domains
+from migration_lab.cell.machine import Machine
 from migration_lab.cell.shared_agent import SharedAgent
 from migration_lab.cell.storage import Storage
 from migration_lab.model.case import FlagSet, Method, Scenario, State
@@ -22,6 +23,7 @@ from migration_lab.suites.recovery.case import RecoveryCase
 from migration_lab.suites.recovery.fault import Fault
 from migration_lab.suites.recovery.injection import Injection, Injector
 from migration_lab.suites.recovery.point import points
+from migration_lab.suites.recovery.third_party import ThirdParties, ThirdPartyCall
 
 NAME = "mlab-noo-001"
 PROCESS = {"pid": 7, "program": "/usr/bin/qemu-system-s390x.real", "peak_kib": 1000}
@@ -232,6 +234,99 @@ def test_world_that_cannot_be_healed_is_an_error(world: World) -> None:
         injection.heal()
 
 
+def test_what_cannot_be_undone_keeps_nothing_else_from_being_undone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    injection = world.injection(
+        {"do": "occupy-ports", "on": "target"}, {"do": "freeze-agent", "on": "client"}, {"do": "power-cut", "on": "source"},
+        {"do": "take-uuid", "on": "target", "active": True},
+    )
+    own = f"<domain><name>{NAME}</name><uuid>1</uuid></domain>"
+    world.ask("define", connection="target", xml=own)
+    injection.strike()
+    kill_daemon(world.cell.source)
+    monkeypatch.setattr(Machine, "daemon_process", lambda machine: no(f"machine {machine.name}: no daemon"))
+    world.saboteurs["target"].answers["undo"] = LabError("machine a-target: it hangs")
+    world.saboteurs["client"].answers["thaw"] = LabError("machine a-client: it is dead")
+    forget, left = ThirdParties.forget, []
+
+    def note_and_forget(third_parties: ThirdParties) -> None:
+        # The domains of the fake libvirt go with its agent.
+        left.append(domains(world))
+        forget(third_parties)
+
+    monkeypatch.setattr(ThirdParties, "forget", note_and_forget)
+    with pytest.raises(LabError) as caught:
+        injection.heal()
+    assert str(caught.value) == "machine a-target: it hangs; machine a-client: it is dead; machine a-source: no daemon"
+    assert world.asked[-1] == ("relay", "rejoin", "source")
+    assert left == [{NAME: "shutoff"}], "the other guest is gone, and the config is there again"
+
+    monkeypatch.undo()
+    world.saboteurs["target"].answers["undo"] = ["undone"]
+    world.saboteurs["client"].answers["thaw"] = []
+    healed = injection.heal()
+    assert healed == ["undone on the target", "the daemon on the source was started", "the source is in the network again"]
+
+
+def no(problem: str) -> Any:
+    raise LabError(problem)
+
+
+def test_no_strike_comes_after_the_world_was_healed(world: World) -> None:
+    injection = world.injection({"do": "kill-qemu", "on": "target"}, {"do": "take-name", "on": "target", "active": False})
+    injection.heal()
+    assert [(note.done, note.detail) for note in injection.strike()] == [(False, "healed already")] * 2
+    assert world.asked == [] and injection.killed == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("strike", "when", "undone"),
+    [
+        ({"do": "occupy-ports", "on": "target"}, "occupy_ports", ("target", "undo")),
+        # The rest of it is not done.
+        ({"do": "power-cut", "on": "target"}, "cut_off", ("relay", "rejoin", "target")),
+    ],
+)
+def test_what_is_being_done_while_the_world_is_healed_is_undone_at_its_end(
+    world: World, strike: dict[str, Any], when: str, undone: tuple[Any, ...]
+) -> None:
+    injection = world.injection(strike, {"do": "kill-qemu", "on": "source"})
+
+    def late(role: str) -> Any:
+        injection.heal()
+        world.asked.append((role, when))
+
+    saboteur, relays = world.saboteurs["target"], world.injector.bench.relays
+    if when == "cut_off":
+        relays.cut_off = late  # type: ignore[union-attr,method-assign]
+    else:
+        ask = saboteur.call
+
+        def call(call: str, **fields: Any) -> Any:
+            return late("target") if call == when else ask(call, **fields)
+
+        saboteur.call = call  # type: ignore[method-assign]
+    first, second = injection.strike()
+    assert first.done is (when != "cut_off") and (second.done, second.detail) == (False, "healed already")
+    assert world.asked[-2:] == [("target", when), undone]
+    assert ("source", "kill_qemu", NAME) not in world.asked and ("target", "power_cut") not in world.asked
+
+
+def test_other_guest_that_is_put_there_while_the_world_is_healed_is_removed(world: World) -> None:
+    injection = world.injection({"do": "take-name", "on": "target", "active": True})
+    third_parties = world.injector.third_parties
+    ask = third_parties.ask
+
+    def late(call: str, **fields: Any) -> Any:
+        if call == "create":
+            injection.heal()
+        return ask(call, **fields)
+
+    third_parties.ask = late  # type: ignore[method-assign]
+    injection.strike()
+    third_parties.ask = ask  # type: ignore[method-assign]
+    assert domains(world) == {}
+
+
 def test_third_party_does_what_it_is_asked_for_and_a_refusal_counts_as_done(world: World) -> None:
     xml = f"<domain><name>{NAME}</name></domain>"
     world.ask("create", connection="source", xml=xml, paused=False)
@@ -263,9 +358,44 @@ def test_third_party_that_waits_for_a_lock_is_left_alone(world: World, monkeypat
     started = time.monotonic()
     injection = world.injection({"do": "suspend-guest", "on": "source"}, {"do": "kill-qemu", "on": "target"}, name=name)
     first, second = injection.strike()
-    assert first.done and first.detail.startswith("no answer in") and second.done
+    assert first.done and first.detail == "no answer in 2 s" and second.done
     assert injection.heal() == ["the third party's suspend-guest never ended"]
+    assert injection.notes[0] == first
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(("verb", "final"), [("abort-job", "refused: "), ("suspend-guest", "done")])
+def test_third_party_that_ends_late_has_its_last_word_in_its_note(
+    world: World, monkeypatch: pytest.MonkeyPatch, verb: str, final: str
+) -> None:
+    # It ends between the last look at the clock and the note.
+    waits, wait = iter([False]), ThirdPartyCall.wait
+    monkeypatch.setattr(ThirdPartyCall, "wait", lambda call, limit: wait(call, 5) and next(waits, True))
+    world.ask("create", connection="source", xml=f"<domain><name>{NAME}</name></domain>", paused=False)
+    pid = world.ask("hello")["pid"]
+    injection = world.injection({"do": "kill-qemu", "on": "target"}, {"do": verb, "on": "source"})
+    notes = injection.strike()
+    assert (notes[1].done, notes[1].detail) == (True, "no answer in 2 s")
+    assert world.ask("hello")["pid"] != pid, "its agent is in use until the world is healed"
+    (word,) = injection.heal()
+    assert word.startswith(f"the third party's {verb} ended late: {final}")
+    assert notes is injection.notes and notes[0].do == "kill-qemu"
+    assert notes[1].done and notes[1].detail.startswith(final)
+    assert pid in {client.process for client in world.injector.third_parties._idle}, "and kept ready then"
+
+
+def test_third_party_whose_call_hangs_was_not_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(third_party, "CALL_LIMIT", 0.05)
+    (note,) = world.injection({"do": "suspend-guest", "on": "source"}, name="mlab-hang").strike()
+    assert note.done and note.detail.startswith("no answer in")
+
+
+def test_agent_that_migrates_is_ended_once_and_nothing_goes_on(world: World) -> None:
+    injection = world.injection({"do": "freeze-agent", "on": "client"})
+    world.saboteurs["client"].answers["kill_process"] = False
+    injection.end_agent()
+    injection.end_agent()
+    assert world.asked == [("client", "kill_process", 4711)], "another process may have its number by now"
 
 
 @pytest.mark.parametrize("method", [Method.NORMAL, Method.P2P])
@@ -295,6 +425,16 @@ def test_another_guest_is_there_until_the_world_is_healed(world: World, verb: st
     assert note.done and domains(world) == taken
     assert injection.heal() == [f"{next(iter(taken))} was removed from the target"]
     assert domains(world) == {}
+
+
+def test_guest_that_came_though_its_name_was_taken_is_left(world: World) -> None:
+    injection = world.injection({"do": "take-name", "on": "target", "active": True})
+    injection.strike()
+    world.ask("destroy", connection="target", name=NAME)
+    world.ask("create", connection="target", xml=f"<domain><name>{NAME}</name><uuid>its-own</uuid></domain>", paused=False)
+    assert injection.heal() == [f"{NAME} on the target has UUID its-own and not the stranger's, so it was left"]
+    assert domains(world) == {NAME: "running"}
+    assert injection.heal() == []
 
 
 def test_config_that_the_target_has_of_the_guest_is_put_away_for_the_time(world: World) -> None:
