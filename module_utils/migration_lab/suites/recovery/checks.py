@@ -239,14 +239,16 @@ def _allowed_configs(
     if wanted.target_config == "replaced" and not replaces_config(situation.libvirt):
         target.append("own")
     after = {"source": ["guest" if wanted.source_config_kept else "absent"], "target": target}
+    finished = seen.target_finished or case.point.stage >= 3
     if word in (Outcome.MOVED, Outcome.PAUSED_ON_TARGET):
         configs = after
     elif word is Outcome.MOVED_SOURCE_LEFT:
         configs = {"source": before["source"], "target": after["target"]}
-    elif word is Outcome.INTACT or (
-        word in (Outcome.PAUSED_ON_SOURCE, Outcome.TARGET_LEFT) and not (seen.target_finished or case.point.stage >= 3)
-    ):
+    elif word in (Outcome.INTACT, Outcome.PAUSED_ON_SOURCE, Outcome.TARGET_LEFT) and not finished:
         configs = before
+    elif word is Outcome.INTACT:
+        # Finish has run, and whatever ended the target's copy has not undone what Finish wrote.
+        configs = {"source": before["source"], "target": [*before["target"], *after["target"]]}
     else:
         # How far the migration came is not known, or it came to its end and was undone.
         configs = {side: [*before[side], *after[side]] for side in SIDES}

@@ -311,6 +311,10 @@ def test_configs_that_others_and_old_versions_leave() -> None:
     world = moved(source_config="guest", target_config="own")
     old = Situation({"source": 1002019, "target": 1002019, "client": 1002019}, {}, "v3")
     assert check(judge(of, world, (), old), "configs").result == PASS and check(judged(of, world), "configs").result == FAIL
+    for point, target, result in (("finish-reply", "guest", PASS), ("finish-reply", "own", PASS), ("finish-call", "guest", FAIL)):
+        ended = case(point, persistent=True, config=True, flags=("persist-dest",))
+        written = seen(source_config="guest", target_config=target)
+        assert check(judged(ended, written), "configs").result == result, "Finish had written it before the copy ended"
     undefined = seen(source_config="absent", target_config="own", struck=[StrikeNote("undefine-guest", "source", True)])
     assert check(judged(of, undefined), "configs").result == PASS
     of_undefine = case("finish-reply", persistent=True, flags=("undefine-source",))
