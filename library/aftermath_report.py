@@ -38,7 +38,7 @@ text:
 file:
   description: The page.
   returned: success
-  type: path
+  type: str
 """
 
 from pathlib import Path
