@@ -12,6 +12,7 @@ from ..cell.client import ClientAgent, DaemonSilent
 from ..cell.machine import Machine
 from ..model.case import SIDES
 from ..model.errors import LabError
+from ..suites.attempt import Attempt
 from ..suites.procedure import Deaths
 
 
@@ -61,21 +62,20 @@ class Daemons:
         :param expected: the roles whose daemons the case kills on purpose.
         """
 
-        def revive(*, unsure: bool, both: bool) -> Deaths:
-            self._adopt(expected)
+        def revive(attempt: Attempt, *, unsure: bool, both: bool) -> Deaths:
+            started = attempt.daemons
+            self._processes.update(started)
             dead = self.dead(unsure=unsure)
             self.restart(SIDES if both else dead)
+            attempt.daemons = {}
+            # One that the case has started again may not die once more.
+            meant = expected - set(started)
             return Deaths(
-                {side: text for side, text in dead.items() if side not in expected},
-                {side: text for side, text in dead.items() if side in expected},
+                {side: text for side, text in dead.items() if side not in meant},
+                {side: text for side, text in dead.items() if side in meant},
             )
 
         return revive
-
-    def _adopt(self, sides: Iterable[str]) -> None:
-        """Take a daemon that the case itself has started again for the known one."""
-        for side in sides:
-            self._processes[side] = self._machines[side].daemon_process() or self._processes[side]
 
     def _answers(self, machine: Machine) -> bool:
         with ClientAgent(replace(self._cell, source=machine, target=machine, relayed={})) as probe:

@@ -53,7 +53,7 @@ class Stage:
         seen = attempt.seen
         if not (seen.daemon_deaths or seen.expected_deaths):
             # One that died after a case that went well is its doing as well: nothing else ran.
-            revive(unsure=False, both=False).note(seen)
+            revive(attempt, unsure=False, both=False).note(seen)
         if seen.lab_error or attempt.timed_out or seen.daemon_deaths or seen.expected_deaths:
             client.drop()
         judgement = self.rules.judge(case, seen)

@@ -16,7 +16,8 @@ from ..relay.steps import Step
 class Attempt:
     """One attempt at a case: what was seen and called, when it started (monotonic) and how long it took (seconds).
 
-    ``number`` counts the attempts at the case from 1, ``counter`` is the guest's before the migration.
+    ``number`` counts the attempts at the case from 1, ``counter`` is the guest's before the migration.  ``daemons`` are by side
+    the process numbers of those that the case itself has started again: one that dies later has died by itself.
     """
 
     case: Case
@@ -29,3 +30,4 @@ class Attempt:
     seconds: float = 0.0
     call_seconds: float = 0.0
     timed_out: bool = False
+    daemons: dict[str, int] = field(default_factory=dict)

@@ -40,9 +40,10 @@ class Deaths(NamedTuple):
 class Revive(Protocol):
     """Restarts daemons while a case runs alone: what dies then, dies of that case."""
 
-    def __call__(self, *, unsure: bool, both: bool) -> Deaths:
+    def __call__(self, attempt: Attempt, *, unsure: bool, both: bool) -> Deaths:
         """Restart the daemons that died.
 
+        :param attempt: the case's; its ``daemons`` are the known ones from now on.
         :param unsure: also those that do not answer.
         :param both: source and target, dead or not.
         :raises LabError: when one cannot be started: that ends the run.
@@ -157,7 +158,7 @@ class Procedure(ABC):
         :returns: whether one had died.
         """
         seen = attempt.seen
-        died = revive(unsure=bool(attempt.timed_out or seen.lab_error or seen.leftovers), both=both).note(seen)
+        died = revive(attempt, unsure=bool(attempt.timed_out or seen.lab_error or seen.leftovers), both=both).note(seen)
         if died or both:
             seen.lab_error = ""
             client.drop()

@@ -333,7 +333,7 @@ def test_daemon_that_cannot_be_started_again_ends_the_run(killing: FakeCell, mon
 
 def test_stuck_daemon_is_restarted_with_the_dead_one(killing: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     def stuck(attempt: Attempt, revive: Revive) -> None:
-        assert revive(unsure=True, both=True).blamed == {"target": "the daemon on the target (process 22) died"}
+        assert revive(attempt, unsure=True, both=True).blamed == {"target": "the daemon on the target (process 22) died"}
 
     killing.behave(B, killing.kill_target)
     monkeypatch.setattr(killing.runner, "survive", lambda attempt, connection, revive: stuck(attempt, revive))

@@ -89,6 +89,11 @@ class Fault:
         )
 
     @property
+    def cuts_power(self) -> bool:
+        """Whether a machine goes down by it."""
+        return any(strike.do == "power-cut" for strike in self.strikes)
+
+    @property
     def daemons(self) -> frozenset[str]:
         """The sides whose daemon does not live through it."""
         killing = ("kill-daemon", "restart-daemon", "power-cut")

@@ -60,6 +60,7 @@ class RecoveryObservation(Observation):
         again: how the same migration without the fault went afterwards: empty when every check passed, else why not;
             None: not tried.
         again_why_not: why it was not tried.
+        left: files of the guest that a power cut has left behind, in words.
         reaction: what the manager of the run did (``aftermath``), in words.
         reaction_left: sides with a copy of the guest after that reaction.
     """
@@ -79,6 +80,7 @@ class RecoveryObservation(Observation):
     healed: list[str] = field(default_factory=list)
     again: Optional[str] = None
     again_why_not: str = ""
+    left: list[str] = field(default_factory=list)
     reaction: str = ""
     reaction_left: dict[str, str] = field(default_factory=dict)
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Optional
+from typing import Any, Iterator, Optional
 
 from ...cell.agent_process import AgentDied, AgentProcess, CallError, CallTimeout
-from ...cell.client import CLEAN_LIMIT, FAILURES, STUCK_LIMIT, ClientAgent
+from ...cell.client import CLEAN_LIMIT, STUCK_LIMIT, ClientAgent, DaemonSilent
 from ...cell.witness import COUNT_LIMIT, Witness
 from ...judging.check import PASS
 from ...judging.observation import Copy, Observation, Outcome, Sight
@@ -98,16 +98,12 @@ class Recovery(Migration):
             if seen.lab_error:
                 return
             assert armed.reached is not None
-            try:
-                self._wait_until_steady(attempt, client, armed.reached, bool(injection.daemons))
-                seen.copies = self._copies(attempt, {"source": seen.source_after, "target": seen.target_after})
-                watch.stop()
-                self._sum_up(attempt, client, watch)
-                if not seen.stuck:
-                    self._migrate_again(attempt, client, injection)
-            finally:
-                if self.suspicious(attempt):
-                    self._note_deaths(seen, injection)
+            self._wait_until_steady(attempt, client, armed.reached, bool(injection.daemons))
+            seen.copies = self._copies(attempt, seen.source_after, seen.target_after)
+            watch.stop()
+        self._sum_up(attempt, client, watch)
+        if not seen.stuck:
+            self._migrate_again(attempt, client)
 
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, and whose config they have. After a daemon that died by itself was restarted, in any case."""
@@ -115,6 +111,7 @@ class Recovery(Migration):
         seen.source_after, seen.target_after = (
             self.bench.domains.look(agent, side, self.name(attempt), limit) for side in SIDES
         )
+        seen.copies = self._copies(attempt, seen.source_after, seen.target_after)
         self._note_configs(attempt, agent, limit)
 
     def suspicious(self, attempt: Attempt) -> bool:
@@ -144,7 +141,9 @@ class Recovery(Migration):
         """Let the strikes end, close the caller's connections, and undo what the fault did."""
         seen, name = _seen(attempt), self.name(attempt)
         armed.end(STRIKE_LIMIT)
-        seen.struck = armed.notes
+        if seen.told is None or seen.told.answer == "nothing":
+            # On its machine the call goes on for a moment after it was given up.
+            injection.end_agent()
         # As long as they live, jobs and incoming copies stay.
         client.drop()
         try:
@@ -152,7 +151,8 @@ class Recovery(Migration):
             self._relays.heal(name)
         except LabError as error:
             seen.lab_error = f"the fault could not be healed: {error}"
-        seen.killed = injection.killed
+        seen.struck = None if armed.notes is None else injection.notes
+        seen.killed, attempt.daemons = injection.killed, dict(injection.daemons)
         if seen.lab_error:
             pass
         elif armed.error is not None:
@@ -170,7 +170,7 @@ class Recovery(Migration):
         stream = self._relays.stream_bytes(name)
 
         def received(when: float) -> bool:
-            return stream is None or (stream[1] is not None and stream[1] <= when)
+            return stream is not None and stream[1] is not None and stream[1] <= when
 
         seen.twice_seconds = twice_seconds(watch.samples, received)
         if seen.copies:
@@ -228,9 +228,9 @@ class Recovery(Migration):
                 jobs.append((side, f"not known: {error.message}"))
         return _World(tuple(sights), tuple(jobs), tuple(silent))
 
-    def _copies(self, attempt: Attempt, shown: Mapping[str, Optional[Sight]]) -> tuple[Copy, ...]:
+    def _copies(self, attempt: Attempt, source: Optional[Sight], target: Optional[Sight]) -> tuple[Copy, ...]:
         """All processes of the guest, and how far each counts on; one that libvirt shows as running is given time to."""
-        guest, name = self.guest(attempt), self.name(attempt)
+        guest, name, shown = self.guest(attempt), self.name(attempt), {"source": source, "target": target}
         first, started = self._witness.all_counters(guest, name), time.monotonic()
         while True:
             time.sleep(2 * PAUSE)
@@ -261,14 +261,7 @@ class Recovery(Migration):
                 configs[side] = {TARGET_CONFIG: "own", GUEST_CONFIG: "guest"}.get(described, "another")
         seen.source_config, seen.target_config = configs["source"], configs["target"]
 
-    def _note_deaths(self, seen: RecoveryObservation, injection: Injection) -> None:
-        """Daemons that the fault started again, and that died once more by themselves."""
-        for side, started in injection.daemons.items():
-            now = getattr(self.bench.cell, side).daemon_process()
-            if now != started:
-                seen.daemon_deaths.append(f"the daemon on the {side} (process {started}), started again after the fault, died")
-
-    def _react(self, attempt: Attempt, client: ClientAgent, injection: Injection) -> None:
+    def _react(self, attempt: Attempt, client: ClientAgent) -> None:
         """What the manager of the run does about a migration that failed or was never answered (the setting ``aftermath``)."""
         seen, name = _seen(attempt), self.name(attempt)
         seen.reaction = self.bench.profile["aftermath"]
@@ -297,21 +290,23 @@ class Recovery(Migration):
         elif seen.reaction == "restart-daemons":
             client.drop()
             for side in SIDES:
-                injection.daemons[side] = getattr(self.bench.cell, side).restart_daemon()
+                attempt.daemons[side] = getattr(self.bench.cell, side).restart_daemon()
             time.sleep(STEADY_RESTARTED)
-        copies = self._copies(attempt, {side: self.bench.domains.look(client.agent(), side, name, STUCK_LIMIT) for side in SIDES})
+        after = [self.bench.domains.look(client.agent(), side, name, STUCK_LIMIT) for side in SIDES]
+        copies = self._copies(attempt, *after)
         seen.reaction_left = {copy.machine: "running" if copy.moved else "standing" for copy in copies}
 
-    def _migrate_again(self, attempt: Attempt, client: ClientAgent, injection: Injection) -> None:
+    def _migrate_again(self, attempt: Attempt, client: ClientAgent) -> None:
         """The same migration without the fault: of the same guest where it is as it was, else of a new one."""
         seen, case, name = _seen(attempt), attempt.case, self.name(attempt)
+        assert isinstance(case, RecoveryCase)
         second = Attempt(case, attempt.number)
         again = second.seen
         deadline = time.monotonic() + self.bench.time_limit
         try:
             same = self._as_before(attempt)
             if seen.told and seen.told.answer != "success" and not same:
-                self._react(attempt, client, injection)
+                self._react(attempt, client)
             agent = client.agent()
 
             def call(function: str, **fields: Any) -> Outcome:
@@ -321,12 +316,11 @@ class Recovery(Migration):
                 again.source_defined, again.source_started = seen.source_defined, seen.source_started
                 again.source_state, again.target_defined = seen.source_state, seen.target_defined
             else:
-                # Files that a power cut has left are not in the way.
-                left = [
-                    text for text in self.bench.domains.remove(name, client, STUCK_LIMIT)
-                    if not text.startswith(("file", "directory"))
-                ]
-                if left:
+                left = self.bench.domains.remove(name, client, STUCK_LIMIT)
+                if case.fault.cuts_power:
+                    # Files that nobody knows of after it are left, and not in the way.
+                    seen.left = [text for text in left if text.startswith(("file", "directory"))]
+                if left != seen.left:
                     seen.again_why_not = f"what is left cannot be removed: {'; '.join(left)}"
                     return
                 if not self.set_up(second, agent, call, deadline):
@@ -336,9 +330,18 @@ class Recovery(Migration):
             if outcome.ok or agent.alive:
                 super().look(second, agent, seconds_left(deadline))
             seen.again = _first_problem(case, again)
-        except FAILURES as error:
+        except (CallError, CallTimeout, DaemonSilent) as error:
             seen.again = f"not carried out: {error}"
             client.drop()
+        except (AgentDied, LabError) as error:
+            seen.lab_error = f"while migrating again: {error}"
+            client.drop()
+
+    def _clean(self, attempt: Attempt, client: ClientAgent, limit: float) -> None:
+        super()._clean(attempt, client, limit)
+        seen = _seen(attempt)
+        if seen.leftovers is not None:
+            seen.leftovers += [text for text in seen.left if text not in seen.leftovers]
 
     def _as_before(self, attempt: Attempt) -> bool:
         """Whether the guest is on the source exactly as it was set up, and the target has nothing but its config."""

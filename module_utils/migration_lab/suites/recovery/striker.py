@@ -47,18 +47,17 @@ class Armed:
         """Whether the point was reached and everything was done."""
         return self.notes is not None
 
-    async def act(self, passage: Passage) -> Action:
-        """The point is reached: strike, then say what becomes of the message. In the relay's thread."""
+    def hit(self) -> Optional[asyncio.Event]:
+        """The point is reached: have the thread strike. Returns what the message waits for. In the relay's thread."""
         self.reached = time.monotonic()
         if self._after or not self._fault.strikes:
-            self._posts.put(lambda: time.sleep(self._after))
+            self._posts.put(partial(time.sleep, self._after))
             self._posts.put(self._carry_out)
-        else:
-            loop, done = asyncio.get_running_loop(), asyncio.Event()
-            self._posts.put(self._carry_out)
-            self._posts.put(partial(loop.call_soon_threadsafe, done.set))
-            await done.wait()
-        return self._delivery(passage)
+            return None
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        self._posts.put(self._carry_out)
+        self._posts.put(partial(loop.call_soon_threadsafe, done.set))
+        return done
 
     def end(self, limit: float) -> None:
         """Wait until a strike that was begun is over; ``limit`` is in seconds."""
@@ -71,7 +70,8 @@ class Armed:
         except BaseException as error:  # the case reports it
             self.error = error
 
-    def _delivery(self, passage: Passage) -> Action:
+    def delivery(self, passage: Passage) -> Action:
+        """What becomes of the message."""
         delivery = self._fault.delivery
         if delivery == "error" and passage.message is not None:
             payload = encode_error(ERR_OPERATION_FAILED, FROM_QEMU, ERROR_TEXT)
@@ -120,4 +120,8 @@ class Striker(Interceptor):
             if armed is None or armed.point.name != passage.point or armed.point.link != passage.link:
                 return Forward()
             del self._armed[armed.domain]
-        return await armed.act(passage)
+            # Before anybody can disarm it and end its thread.
+            done = armed.hit()
+        if done is not None:
+            await done.wait()
+        return armed.delivery(passage)

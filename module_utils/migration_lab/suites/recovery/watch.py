@@ -27,7 +27,7 @@ class Watch:
         self._guest = guest
         self._name = name
         self._over = threading.Event()
-        self._failure: Optional[LabError] = None
+        self._failure: Optional[Exception] = None
         self._thread = threading.Thread(target=self._run, name=f"watch {name}", daemon=True)
 
     def __enter__(self) -> Watch:
@@ -46,7 +46,7 @@ class Watch:
         self._over.set()
         self._thread.join()
         if self._failure is not None:
-            raise self._failure
+            raise LabError(f"the guest could not be watched: {self._failure}") from self._failure
 
     def _run(self) -> None:
         try:
@@ -54,7 +54,7 @@ class Watch:
                 started = time.monotonic()
                 self.samples.append((started, self._witness.all_counters(self._guest, self._name)))
                 self._over.wait(max(0.0, started + INTERVAL - time.monotonic()))
-        except LabError as error:
+        except Exception as error:  # raised where the case can report it
             self._failure = error
 
 

@@ -81,7 +81,7 @@ class DeadStorage(Storage):
 def test_nothing_counts_of_a_guest_whose_disks_were_lost(cell: Cell, connection: ClientAgent, kernel: str) -> None:
     carry_out = runner(cell, kernel)
     carry_out.bench = replace(carry_out.bench, storage=DeadStorage(cell))
-    attempt = carry_out.run(NORMAL, connection, lambda unsure, both: Deaths({"source": "source: libvirtd died"}, {}))
+    attempt = carry_out.run(NORMAL, connection, lambda attempt, unsure, both: Deaths({"source": "source: libvirtd died"}, {}))
     assert verdict(attempt)[0] is Verdict.ERROR and verdict(attempt)[1].startswith("the storage agent died")
     assert names(connection) == []
 
@@ -507,7 +507,7 @@ class Reviver:
         self._deaths = list(deaths)
         self.told: list[tuple[bool, bool]] = []
 
-    def __call__(self, *, unsure: bool, both: bool) -> Deaths:
+    def __call__(self, attempt: Attempt, *, unsure: bool, both: bool) -> Deaths:
         self.told.append((unsure, both))
         return Deaths(self._deaths.pop(0) if self._deaths else {}, {})
 

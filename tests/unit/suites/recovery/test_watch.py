@@ -76,7 +76,7 @@ def test_a_watch_keeps_what_it_sees() -> None:
 
 
 def test_a_watch_that_fails_says_so_in_the_end() -> None:
-    with watch(FakeWitness(fails=True)) as watching, pytest.raises(LabError, match="the inspector is gone"):
+    with watch(FakeWitness(fails=True)) as watching, pytest.raises(LabError, match="could not be watched: the inspector is gone"):
         watching.stop()
 
 
