@@ -23,6 +23,7 @@ from ..procedure import Bench, seconds_left
 from .case import RecoveryCase
 from .injection import Injection, Injector
 from .observation import RecoveryObservation, told
+from .outcome import main_copy
 from .striker import Armed, Striker
 from .watch import Watch, twice_seconds
 
@@ -166,16 +167,14 @@ class Recovery(Migration):
 
     def _sum_up(self, attempt: Attempt, client: ClientAgent, watch: Watch) -> None:
         """What was seen of the world that is steady now."""
-        seen, name = _seen(attempt), self.name(attempt)
+        seen, case, name = _seen(attempt), attempt.case, self.name(attempt)
+        assert isinstance(case, RecoveryCase)
         stream = self._relays.stream_bytes(name)
 
         def received(when: float) -> bool:
             return stream is not None and stream[1] is not None and stream[1] <= when
 
         seen.twice_seconds = twice_seconds(watch.samples, received)
-        if seen.copies:
-            runs = max(seen.copies, key=lambda copy: copy.moved or 0)
-            seen.pattern = self._witness.pattern_whole(self.guest(attempt), runs.machine, name)
         attempt.steps = self._relays.take(name)
         answers = {step.procedure: step.answer for step in attempt.steps if step.procedure.startswith("finish")}
         # An answer that never came here is not known, but of v3 a copy that Finish has not taken over ends with its connection.
@@ -185,6 +184,8 @@ class Recovery(Migration):
             for procedure, answer in answers.items()
         )
         self._note_configs(attempt, client.agent(), CLEAN_LIMIT)
+        if (copy := main_copy(case, seen)) is not None:
+            seen.pattern = self._witness.pattern_whole(self.guest(attempt), copy.machine, name)
 
     def _wait_until_steady(self, attempt: Attempt, client: ClientAgent, since: float, restarted: bool) -> None:
         """Ask both daemons until what they show stays the same and no job is active."""
