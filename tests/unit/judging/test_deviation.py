@@ -111,11 +111,12 @@ def test_an_emulated_old_side_counts_for_the_protocol_alone(shown: str, method: 
 
 def test_no_two_entries_apply_to_a_case() -> None:
     """By brute force, at and beside every bound of the ledger: what ``load_ledger`` refuses by reckoning."""
-    ranges = [one.when.values[role] for one in LEDGER for role in ROLES if role in one.when.values]
+    plain = [one for one in LEDGER if one.when.values["suite"] == "migration"]
+    ranges = [one.when.values[role] for one in plain for role in ROLES if role in one.when.values]
     bounds = {edge for versions in ranges for edge in (versions.low, versions.end)}
     numbers = sorted({max(bound + step, 0) for bound in bounds if bound < 10**9 for step in (-1, 0, 1)})
     some = [case for case in cases("tck") if not case.scenario.target_config and not case.scenario.persistent]
-    fitting = [(case, [deviation.when for deviation in LEDGER if deviation.when.fits(case)]) for case in some]
+    fitting = [(case, [deviation.when for deviation in plain if deviation.when.fits(case)]) for case in some]
     for source, target, client, protocol in product(numbers, numbers, numbers[::4], ("v2", "v3")):
         here = Situation({"client": client, "source": source, "target": target}, {}, protocol)
         for case, entries in fitting:
