@@ -149,21 +149,13 @@ class Recovery(Migration):
         client.drop()
         try:
             seen.healed = injection.heal()
-            self._relays.heal(name)
         except LabError as error:
             seen.lab_error = f"the fault could not be healed: {error}"
+        finally:
+            self._relays.heal(name)
         seen.struck = None if armed.notes is None else injection.notes
         seen.killed, attempt.daemons = injection.killed, dict(injection.daemons)
-        if seen.lab_error:
-            pass
-        elif armed.error is not None:
-            seen.lab_error = f"the fault could not strike: {armed.error}"
-        elif armed.reached is None:
-            ended = seen.told.text or seen.told.answer if seen.told else "no answer"
-            point = attempt.case.own_axes["point"]
-            seen.lab_error = f"the migration never came to {point}, so nothing struck; it ended with: {ended}"
-        elif armed.notes is None:
-            seen.lab_error = f"the fault was not done striking after {STRIKE_LIMIT:.0f} s"
+        seen.lab_error = seen.lab_error or _why_not_struck(armed, seen)
 
     def _sum_up(self, attempt: Attempt, client: ClientAgent, watch: Watch) -> None:
         """What was seen of the world that is steady now."""
@@ -350,6 +342,16 @@ class Recovery(Migration):
         source = Sight(True, True, scenario.persistent, scenario.state.value)
         target = Sight(True, False, True, "shutoff") if scenario.target_config else Sight(False)
         return (seen.source_after, seen.target_after) == (source, target)
+
+
+def _why_not_struck(armed: Armed, seen: RecoveryObservation) -> str:
+    """Why the fault did not strike, or not as a whole; empty when it did."""
+    if armed.error is not None:
+        return f"the fault could not strike: {armed.error}"
+    if armed.reached is None:
+        ended = seen.told.text or seen.told.answer if seen.told else "no answer"
+        return f"the migration never came to {armed.point.name}, so nothing struck; it ended with: {ended}"
+    return "" if armed.notes is not None else f"the fault was not done striking after {STRIKE_LIMIT:.0f} s"
 
 
 def _seen(attempt: Attempt) -> RecoveryObservation:
