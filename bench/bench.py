@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
 
-    make bench                            all of it, about 15 minutes on 2 cores
-    BENCH=matrix,provision make bench     some parts; the others are checks, between, full, report,
+    make bench                            all of it, about 45 minutes on 2 cores
+    BENCH=matrix,provision make bench     some parts; the others are checks, between, full, recovery, report,
                                           recovery_report and history
 """
 
@@ -24,13 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 
 
-def play(playbook: str, *extra: str) -> float:
-    """Run a playbook and return its wall time in seconds; its output goes to standard error."""
+def play(playbook: str, *extra: str, check: bool = True) -> float:
+    """Run a playbook and return its wall time in seconds; its output goes to standard error. ``check``: it must succeed."""
     command = [str(PLAYBOOK), f"playbooks/{playbook}.yml"]
     for setting in extra:
         command += ["-e", setting]
     started = time.monotonic()
-    subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)
+    subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=check)
     return round(time.monotonic() - started, 1)
 
 
@@ -172,6 +172,27 @@ def bench_report(root: Path) -> dict[str, Any]:
     return result
 
 
+def bench_recovery(root: Path) -> dict[str, Any]:
+    """A third of selection ``pairwise`` on nnn, with 1, 2, 4 and 8 cells side by side: wall time, and cases a minute."""
+    result = {}
+    for cells in (1, 2, 4, 8):
+        run = root / f"bench-recovery-{cells}"
+        # That some of them are red is not measured here.
+        play(
+            "recovery", "combinations=nnn", "guest=s390x", "selection=pairwise", "cases=p2p/*", f"recovery_cells={cells}",
+            f"results_root={root}", f"run={run.name}", check=False,
+        )
+        lines = journal_lines(run / "nnn")
+        cases = [line for line in lines if line["type"] == "case"]
+        started = min(line["time"] for line in lines if line["type"] == "header")
+        seconds = max(line["time"] for line in cases) - started
+        result[str(cells)] = {
+            "cases": len(cases), "seconds": round(seconds, 1), "cases_a_minute": round(60 * len(cases) / seconds, 1),
+            "case_mean": round(sum(line["seconds"] for line in cases) / len(cases), 2),
+        }
+    return result
+
+
 def bench_recovery_report(root: Path) -> dict[str, Any]:
     """The pages of a recovery run with every point, fault and scenario of the 8 combinations."""
     from migration_lab.model.combination import COMBINATIONS
@@ -243,7 +264,7 @@ def main() -> None:
     sys.path[:0] = [str(ROOT / "module_utils"), str(ROOT / "tests" / "fakes")]
     parts = {
         "matrix": bench_matrix, "checks": bench_checks, "provision": bench_provision, "between": bench_between,
-        "full": bench_full, "report": bench_report, "recovery_report": bench_recovery_report,
+        "full": bench_full, "recovery": bench_recovery, "report": bench_report, "recovery_report": bench_recovery_report,
         "history": bench_history,
     }
     chosen = os.environ.get("BENCH", ",".join(parts)).split(",")
