@@ -114,6 +114,7 @@ class Recovery(Migration):
         )
         seen.copies = self._copies(attempt, seen.source_after, seen.target_after)
         self._note_configs(attempt, agent, limit)
+        self._note_pattern(attempt)
 
     def suspicious(self, attempt: Attempt) -> bool:
         """That a migration failed is no wonder here."""
@@ -159,8 +160,7 @@ class Recovery(Migration):
 
     def _sum_up(self, attempt: Attempt, client: ClientAgent, watch: Watch) -> None:
         """What was seen of the world that is steady now."""
-        seen, case, name = _seen(attempt), attempt.case, self.name(attempt)
-        assert isinstance(case, RecoveryCase)
+        seen, name = _seen(attempt), self.name(attempt)
         stream = self._relays.stream_bytes(name)
 
         def received(when: float) -> bool:
@@ -176,8 +176,7 @@ class Recovery(Migration):
             for procedure, answer in answers.items()
         )
         self._note_configs(attempt, client.agent(), CLEAN_LIMIT)
-        if (copy := main_copy(case, seen)) is not None:
-            seen.pattern = self._witness.pattern_whole(self.guest(attempt), copy.machine, name)
+        self._note_pattern(attempt)
 
     def _wait_until_steady(self, attempt: Attempt, client: ClientAgent, since: float, restarted: bool) -> None:
         """Ask both daemons until what they show stays the same and no job is active."""
@@ -239,6 +238,13 @@ class Recovery(Migration):
             ]
             if late >= COUNT_LIMIT or (late >= 3 * PAUSE and not waited_for):
                 return tuple(Copy(side, last.get((side, pid)), growth) for (side, pid), growth in grown.items())
+
+    def _note_pattern(self, attempt: Attempt) -> None:
+        """Whether the memory of the copy that is the guest is whole."""
+        seen, case = _seen(attempt), attempt.case
+        assert isinstance(case, RecoveryCase)
+        if (copy := main_copy(case, seen)) is not None:
+            seen.pattern = self._witness.pattern_whole(self.guest(attempt), copy.machine, self.name(attempt))
 
     def _note_configs(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """Whose config each side has."""
