@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import json
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -39,6 +41,13 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
     :raises LabError: naming file, entry and field, when an entry is wrong, applies to nothing that exists, or applies to
         a case that another one applies to as well.
     """
+    files = sorted(path for path in scenarios.rglob("*") if path.is_file())
+    return copy.deepcopy(_checked(scenarios, tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files)))
+
+
+@lru_cache(maxsize=4)
+def _checked(scenarios: Path, _files: tuple[tuple[Path, int, int], ...]) -> list[dict[str, Any]]:
+    """The same; once for as long as no file of the scenarios changes, since to compare all entries takes 0.3 s."""
     path = scenarios / LEDGER_FILE
     entries: list[dict[str, Any]] = read_yaml(path)
     validate(entries, ledger_schema(scenarios), str(path))
