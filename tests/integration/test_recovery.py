@@ -117,10 +117,6 @@ def test_a_fault_that_cannot_be_carried_out_is_an_error(lab: Lab, tmp_path: Path
     ("settings", "sentence"),
     [
         ({"selection": "most"}, "there is no selection 'most'; there are smoke, pairwise, full"),
-        ({"aftermath": "hope"}, "there is no aftermath 'hope'; there are again, "),
-        ({"faults": "earthquake"}, "there is no fault 'earthquake'; the faults are agent-killed, "),
-        ({"cases": "*/finish-rely/*"}, "the case pattern '*/finish-rely/*' matches none of the "),
-        ({"repeat": "often"}, "repeat is 'often'; it must be a whole number, at least 1"),
         ({"call_limit": "3"}, "call_limit is 3 seconds, and keepalive"),
         ({"recovery_cells": "many"}, "recovery_cells is 'many'; it must be auto, or a number of cells on each lab host"),
         ({"recovery_cells": "2", "cell_subnet": "10.254.211.0/24"}, "cell_subnet is given for all cells at once."),

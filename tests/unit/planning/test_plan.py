@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -547,11 +546,9 @@ def test_a_run_of_recovery_is_resumed_with_the_same_settings_only(given: dict[st
             make_plan(recovery(given, resume=True, **changes))
 
 
-def test_a_full_run_of_all_combinations_is_planned_in_seconds(given: dict[str, Any]) -> None:
-    began = time.monotonic()
+def test_a_full_run_of_all_combinations_is_planned_and_its_file_stays_small(given: dict[str, Any]) -> None:
     plan = start(recovery(given, selection="full", combinations="all", cells=list("abcd")))
     assert sum(map(len, plan["cases"].values())) > 8 * 3000
-    assert time.monotonic() - began < 20  # under a second where nothing else runs
     assert run_file(given, plan["run"]).stat().st_size < 5_000_000
 
 
