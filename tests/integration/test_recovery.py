@@ -69,19 +69,20 @@ def headers(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_killed_run_is_resumed_with_its_cells_and_loses_no_case(lab: Lab) -> None:
-    settings = {**GUEST, "run": "killed", "combinations": "nnn", "selection": "smoke", "recovery_cells": "2"}
+    settings = {**GUEST, "run": "recovery-killed", "combinations": "nnn", "selection": "smoke", "recovery_cells": "2"}
     process = lab.start("recovery", **settings)
-    wait_for_cases(lab.journal("killed", "nnn"), 2, process)
+    wait_for_cases(lab.journal("recovery-killed", "nnn"), 2, process)
     kill_all(process)
     assert additional(), "the additional cell survives the run"
-    kept = set(read_journals(lab.results / "killed" / "nnn").cases)
+    folder = lab.results / "recovery-killed" / "nnn"
+    kept = set(read_journals(folder).cases)
     refused = lab.play("recovery", **{**settings, "resume": True, "aftermath": "restart-daemons"})
-    assert refused.status != 0 and "run killed cannot be resumed: its profile_id is" in refused.message()
+    assert refused.status != 0 and "run recovery-killed cannot be resumed: its profile_id is" in refused.message()
     resumed = lab.play("recovery", **{**settings, "resume": True, "clean": True})
-    facts = json.loads((lab.results / "killed" / "run.json").read_text())
-    seen = details(lab, "killed", "nnn")
+    facts = json.loads((folder.parent / "run.json").read_text())
+    seen = details(lab, "recovery-killed", "nnn")
     assert 0 < len(kept) < len(seen) and set(seen) == set(facts["selected"]["nnn"]), resumed.output
-    lines = [case["case"] for path in (lab.results / "killed" / "nnn").glob("journal-*.jsonl") for case in cases_of(path)]
+    lines = [case["case"] for path in folder.glob("journal-*.jsonl") for case in cases_of(path) if case["final"]]
     assert {name: lines.count(name) for name in kept} == dict.fromkeys(kept, 1), "what was done before the kill is kept"
     assert all(verdict != "error" for verdict, _ in seen.values()), seen
     assert additional() == set()
