@@ -124,9 +124,19 @@ def descendants(pid: int) -> list[int]:
 
 def kill_all(process: subprocess.Popen[str]) -> None:
     """Kill a playbook and everything that it has started, at once."""
-    for pid in descendants(process.pid):
+    # Stopped first: what is killed one by one may start another process meanwhile.
+    stopped: set[int] = set()
+    while started := set(descendants(process.pid)) - stopped:
+        stopped |= started
+        send(signal.SIGSTOP, started)
+    send(signal.SIGKILL, stopped)
+    process.communicate()
+
+
+def send(number: signal.Signals, processes: set[int]) -> None:
+    """Send a signal to those of the processes that are still there."""
+    for pid in processes:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             continue
-    process.communicate()
