@@ -21,7 +21,7 @@ from .outcome_marks import outcome_mark
 
 Facts = list[tuple[str, list[str]]]  # a heading, and what there is to say under it, line by line
 
-# Checks that say whether the caller was told the truth, and what is left of a guest that went.
+# Checks that say whether the call reported the truth, and what is left of a guest that is gone.
 _TRUTH, _LEFTOVERS = "told-truth", "no-leftovers"
 
 
@@ -47,7 +47,7 @@ class RecoveryCaseView:
 
     @property
     def title(self) -> str:
-        """Scenario, flags and repetition, what the caller was told, and when all was steady."""
+        """Scenario, flags and repetition, how the call ended, and when the world was steady."""
         trial, seen = self.trial, self.trial.result.details if self.trial.result else {}
         told, seconds = seen.get("told"), seen.get("steady_seconds")
         return "".join((
@@ -123,7 +123,7 @@ def _judged(result: CaseResult) -> Facts:
 
 
 def _seen(result: CaseResult, promises: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """The facts that the suite keeps, in the order in which they came to be."""
+    """The facts that the suite keeps, in the order in which they happened."""
     seen = result.details
     checks = {check.name: check for check in result.checks + result.further}
     yield "What was done", _struck(seen.get("struck"))

@@ -77,7 +77,7 @@ _Chosen = Iterator[tuple[Triple, Scenario, FlagSet]]
 def _full(every: Sequence[Triple], profile: Profile) -> _Chosen:
     turns: Counter[str] = Counter()
     for triple in every:
-        # Each point and each fault goes on with the flag set after its last one, so that each meets all of them.
+        # Each point and each fault continues with the flag set after its last one, so that each meets all of them.
         start = turns[triple[1].name] + turns[triple[2].name]
         for number, scenario in enumerate(profile.scenarios):
             yield triple, scenario, profile.flags[(start + number) % len(profile.flags)]
@@ -126,7 +126,7 @@ def _smoke(every: Sequence[Triple], profile: Profile) -> _Chosen:
         used.update((method.value, point.name, f"stage {point.stage}"))
     scenarios, flags = profile.scenarios, profile.flags
     for number, fault in enumerate(fitting):
-        # Each round of the scenarios goes on with the flag set after the last round's.
+        # Each round of the scenarios continues with the flag set after the last round's.
         yield chosen[fault], scenarios[number % len(scenarios)], flags[(number + number // len(scenarios)) % len(flags)]
 
 

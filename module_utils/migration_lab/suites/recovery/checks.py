@@ -261,9 +261,9 @@ def _allowed_configs(
 
 
 def _told_truth(sheet: _Sheet, case: RecoveryCase, seen: RecoveryObservation, word: Outcome) -> None:
-    """A caller that is told of success has its guest on the target; one that is told of an error has it not there alone.
+    """A call that reports success has the guest on the target; one that reports an error does not have it there alone.
 
-    One that is told nothing is in the fault's way, or waits for what the fault keeps from it.
+    A call without an answer is the fault's own doing, or waits for what the fault withholds.
     """
     expected = "the truth"
     if seen.told is None or word is Outcome.NOT_OBTAINED:

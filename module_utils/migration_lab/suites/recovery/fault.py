@@ -53,7 +53,6 @@ class Fault:
         points: shell patterns of the names of points at which it can strike.
         copies: sides that must have a QEMU process of the guest at the point.
         methods: the methods that it is for; empty: all.
-        needs: what machines must have, by role: such as ``keepalive``.
         kills: sides on which the fault itself kills the guest's QEMU.
     """
 
@@ -68,7 +67,6 @@ class Fault:
     points: tuple[str, ...] = ("*",)
     copies: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
     kills: tuple[str, ...] = ()
 
     @classmethod

@@ -11,7 +11,7 @@ from ...judging.observation import Copy, Observation, Outcome, Sight
 
 @dataclass(frozen=True)
 class Told:
-    """What the caller of the migration was told.
+    """How the migration call ended for its caller.
 
     ``answer`` is ``success``, ``error`` or ``nothing``: no answer within the limit, or the caller did not live to see it.
     ``code`` and ``domain`` are libvirt's numbers of an error, ``text`` is its message; ``seconds`` are those from call to answer.
@@ -44,7 +44,7 @@ class RecoveryObservation(Observation):
 
     Attributes:
         struck: the strikes, once the point was reached; None: it never came.
-        told: what the caller was told.
+        told: how the call ended for its caller.
         target_finished: whether Finish was answered with success, by what passed the relay, or left its copy unanswered.
         counter: the guest's counter before the migration.
         copies: all QEMU processes of the guest in the end, with their counters and their growth while they were watched;
@@ -109,7 +109,7 @@ def _sight(sight: Optional[Sight]) -> Optional[str]:
 
 
 def told(outcome: Optional[Outcome]) -> Told:
-    """What a caller was told, by how its call ended; without an outcome the caller did not live."""
+    """How a call ended for its caller; without an outcome the caller did not survive it."""
     if outcome is None or outcome.timed_out:
         return Told("nothing", seconds=outcome.seconds if outcome else 0.0, text=outcome.error if outcome else "")
     if outcome.ok:
