@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from multiprocessing import parent_process
 from typing import Any
 
@@ -19,4 +20,7 @@ class ActionModule(ActionBase):
         if playbook and self._connection.transport == "local":
             arguments["owner"] = playbook.pid
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        if playbook and not playbook.is_alive():
+            # Its result would block for ever in a pipe that nobody reads, whose reading end this worker has open as well.
+            os._exit(1)
         return result
