@@ -121,6 +121,8 @@ def left_of(trial: Trial, runs_before: bool) -> Optional[Left]:
         # An intact guest needs no reaction; after one that is stuck none was possible.
         return Left.ONE if trial.outcome == "intact" else Left.UNTRIED
     copies: Mapping[str, str] = seen.get("reaction_left", {})
+    if "damaged" in copies.values():
+        return Left.DAMAGED
     if len(copies) != 1:
         return Left.TWO if copies else Left.NONE
     return Left.ONE if not runs_before or "running" in copies.values() else Left.STANDS

@@ -65,6 +65,7 @@ def trial_of(case: RecoveryCase, result: CaseResult) -> Trial:
         ("stuck", {}, Left.UNTRIED),
         ("running-twice", {"reaction": "again", "reaction_left": {"source": "running"}}, Left.DAMAGED),
         ("moved", {"reaction": "again", "reaction_left": {"target": "running"}, "pattern": False}, Left.DAMAGED),
+        ("moved", {"reaction": "again", "reaction_left": {"target": "damaged"}}, Left.DAMAGED),
         ("paused-on-source", {"told": {**ERROR, "answer": "success"}}, None),
         ("intact", {"told": {**ERROR, "answer": "nothing"}}, Left.ONE),
         ("killed", {}, None),

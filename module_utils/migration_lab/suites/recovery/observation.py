@@ -62,7 +62,8 @@ class RecoveryObservation(Observation):
         again_why_not: why it was not tried.
         left: files of the guest that a power cut has left behind, in words.
         reaction: what the manager of the run did (``aftermath``), in words.
-        reaction_left: sides with a copy of the guest after that reaction.
+        reaction_left: sides with a copy of the guest after that reaction: ``running``, ``standing``, or ``damaged`` when its
+            memory is not whole.
     """
 
     struck: Optional[list[StrikeNote]] = None

@@ -293,7 +293,9 @@ class Recovery(Migration):
             time.sleep(STEADY_RESTARTED)
         after = [self.bench.domains.look(client.agent(), side, name, STUCK_LIMIT) for side in SIDES]
         copies = self._copies(attempt, *after)
-        seen.reaction_left = {copy.machine: "running" if copy.moved else "standing" for copy in copies}
+        for copy in copies:
+            damaged = self._witness.pattern_whole(self.guest(attempt), copy.machine, name) is False
+            seen.reaction_left[copy.machine] = "damaged" if damaged else "running" if copy.moved else "standing"
 
     def _migrate_again(self, attempt: Attempt, client: ClientAgent) -> None:
         """The same migration without the fault: of the same guest where it is as it was, else of a new one."""
