@@ -66,61 +66,40 @@ def lab(tmp_path: Path) -> SyntheticRun:
     return lab
 
 
-def test_role_reports_and_is_idempotent(lab: SyntheticRun, tmp_path: Path) -> None:
+def test_role_reports_compares_keeps_the_history_and_is_idempotent(lab: SyntheticRun, tmp_path: Path) -> None:
+    base = SyntheticRun(tmp_path / "base", ["noo", "nnn"], started="2025-11-23T10:12:30Z")
+    base.complete("noo")
+    base.complete("nnn")
+    history = tmp_path / "history.sqlite"
+    options = ("-e", f"report_history={history}", "-e", "report_base=last")
     before = sorted(lab.folder.rglob("*"))
-    checked = play(lab, tmp_path, "--check")
+    checked = play(lab, tmp_path, *options, "--check")
     assert checked.status == 0, checked.output
     assert checked.result["changed"] is True and sorted(lab.folder.rglob("*")) == before, "check mode writes nothing"
+    assert str(history) in checked.result["files"] and not history.exists()
 
-    first = play(lab, tmp_path)
+    first = play(lab, tmp_path, *options)
     assert first.status == 0, first.output
     result = first.result
     assert result["changed"] is True and result["green"] is False
-    assert result["files"] == checked.result["files"] and len(result["files"]) == 7
+    assert result["files"] == checked.result["files"] and len(result["files"]) == 8
     assert all(Path(path).is_file() for path in result["files"])
     assert result["counts"]["pass"] == 191 and result["counts"]["fail"] == 1
     assert result["combinations"]["noo"]["counts"]["fail"] == 1 and result["combinations"]["nnn"]["green"] is True
     assert [failure["case"] for failure in result["failures"]] == [CASES[40].id]
     assert result["summary"] == "NOT green: 2 combinations, 192 of 192 cases, 1920 of 1920 checks; 1 fail"
+    assert result["folder"] == str(lab.folder) and result["base"] == "base" and result["remarks"] == []
+    assert result["line"].endswith("against base: 1 newly failing, nothing else changed; run run")
+    assert [change["case"] for change in result["comparison"]["newly_failing"]] == [CASES[40].id]
     shown = [line.strip() for line in first.output.splitlines()]
     assert [line.rstrip() for line in result["text"].splitlines() if line.strip() not in shown] == [], "each line on its own"
 
-    second = play(lab, tmp_path, "-e", "report_explain=true")
+    second = play(lab, tmp_path, *options, "-e", "report_explain=true")
     assert second.result["changed"] is False and second.result["files"] == []
     assert second.status == 0
     assert "What judged each case" not in result["text"]
     rule = result["failures"][0]["rule"]
     assert f"fail\n    {rule}\n" in second.result["text"].partition("What judged each case that did not pass:")[2]
 
-
-def test_role_compares_and_keeps_the_history(lab: SyntheticRun, tmp_path: Path) -> None:
-    base = SyntheticRun(tmp_path / "base", ["noo", "nnn"], started="2025-11-23T10:12:30Z")
-    base.complete("noo")
-    base.complete("nnn")
-    history = tmp_path / "history.sqlite"
-    options = ("-e", f"report_history={history}", "-e", "report_base=last")
-    checked = play(lab, tmp_path, *options, "--check")
-    assert checked.status == 0, checked.output
-    assert str(history) in checked.result["files"] and not history.exists()
-
-    played = play(lab, tmp_path, *options)
-    assert played.status == 0, played.output
-    result = played.result
-    assert result["files"] == checked.result["files"] and history.is_file()
-    assert result["folder"] == str(lab.folder) and result["base"] == "base" and result["remarks"] == []
-    assert result["line"].endswith("against base: 1 newly failing, nothing else changed; run run")
-    assert [change["case"] for change in result["comparison"]["newly_failing"]] == [CASES[40].id]
-
-    again = play(lab, tmp_path, *options)
-    assert again.result["changed"] is False
     without = play(lab, tmp_path)
     assert without.result["base"] == "" and without.result["comparison"] is None
-
-
-def test_bad_input_is_one_sentence(lab: SyntheticRun, tmp_path: Path) -> None:
-    (lab.folder / "run.json").write_text("{")
-    played = play(lab, tmp_path)
-    assert played.status != 0 and played.result == {}
-    assert f"{lab.folder}/run.json is not JSON" in played.output
-    assert "Traceback" not in played.output
-    assert not (lab.folder / "index.html").exists()
