@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from lab import ROOT, Lab
 
 GUESTS = ROOT / "tests/guests"
@@ -57,24 +55,11 @@ def test_what_the_lab_replaces_moves_and_a_device_that_stops_a_guest_is_found(la
     assert "watchdog" in directions["nno"]["tried"][0]["words"]
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("<domain type='kvm'>", "own.xml:1: it is not well-formed XML (no element found)"),
-        ("<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain/>", "own.xml:1: it has a document type declaration"),
-        ("<domain type='xen'/>", "own.xml:1: it is a domain of type 'xen'"),
-        (
-            "<domain type='kvm'><memory>1</memory><devices/>"
-            "<os><type arch='x86_64' machine='pc-i440fx-2.1'>hvm</type></os></domain>",
-            "own.xml:1: machine type 'pc-i440fx-2.1' is gone from QEMU 10.0 on",
-        ),
-    ],
-    ids=("malformed", "external", "xen", "machine"),
-)
-def test_what_the_lab_cannot_run_is_refused_before_anything_starts(
-    lab: Lab, tmp_path: Path, text: str, sentence: str
-) -> None:
-    (tmp_path / "own.xml").write_text(text)
+def test_what_the_lab_cannot_run_is_refused_before_anything_starts(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "own.xml").write_text(
+        "<domain type='kvm'><memory>1</memory><devices/><os><type arch='x86_64' machine='pc-i440fx-2.1'>hvm</type></os></domain>"
+    )
     played = lab.play("guest_check", guest_xml=str(tmp_path / "own.xml"), results_root=str(tmp_path / "results"))
-    assert played.status != 0 and sentence in played.message()
+    assert played.status != 0
+    assert "own.xml:1: machine type 'pc-i440fx-2.1' is gone from QEMU 10.0 on" in played.message()
     assert not (tmp_path / "results").exists()

@@ -117,9 +117,7 @@ def test_a_fault_that_cannot_be_carried_out_is_an_error(lab: Lab, tmp_path: Path
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"selection": "most"}, "there is no selection 'most'; there are smoke, pairwise, full"),
         ({"call_limit": "3"}, "call_limit is 3 seconds, and keepalive"),
-        ({"recovery_cells": "many"}, "recovery_cells is 'many'; it must be auto, or a number of cells on each lab host"),
         ({"recovery_cells": "2", "cell_subnet": "10.254.211.0/24"}, "cell_subnet is given for all cells at once."),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

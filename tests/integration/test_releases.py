@@ -63,19 +63,12 @@ def refused(lab: Lab, release: dict[str, Any]) -> str:
     return played.message()
 
 
-@pytest.mark.parametrize(
-    ("settings", "missing"),
-    [
-        ({}, "its archive mirror is not set and the checksum of the suite's file Release is not pinned"),
-        ({"ubuntu_archive_mirror": "http://127.0.0.1:9/ubuntu"}, "natty: the checksum of the suite's file Release is not pinned"),
-    ],
-    ids=["mirror", "checksum"],
-)
-def test_an_archive_that_nobody_has_named_is_refused(lab: Lab, settings: dict[str, str], missing: str) -> None:
-    played = lab.play("provision", combination="ooo", pair="v3-protocol", **settings)
+def test_an_archive_that_nobody_has_pinned_is_refused(lab: Lab) -> None:
+    mirror = "http://127.0.0.1:9/ubuntu"
+    played = lab.play("provision", combination="ooo", pair="v3-protocol", ubuntu_archive_mirror=mirror)
     assert played.status != 0
-    assert "release 'ubuntu-11.04' cannot be built from suite natty" in played.message(), played.output
-    assert missing in played.message()
+    missing = "the checksum of the suite's file Release is not pinned"
+    assert f"release 'ubuntu-11.04' cannot be built from suite natty: {missing}" in played.message(), played.output
     assert "set a mirror that has the suite, with the checksum, or use a release of kind tree" in played.message()
 
 
@@ -110,12 +103,9 @@ def pack(path: Path, files: tuple[str, ...]) -> Path:
     ("without", "fields", "sentence"),
     [
         ("sbin/libvirtd", {}, "has no libvirtd (sbin/libvirtd)"),
-        ("python/libvirt.py", {}, "has no Python binding"),
-        ("", {"sha256": "0" * 64}, f"its entry says {'0' * 64}"),
-        ("", {"libvirt": "0.9.1"}, "has libvirt 9.0.0 in it, its entry says 0.9.1"),
         ("", {"tree": "http://127.0.0.1:9/libvirt.tar"}, "could not be fetched from http://127.0.0.1:9/libvirt.tar"),
     ],
-    ids=["libvirtd", "binding", "checksum", "version", "address"],
+    ids=["libvirtd", "address"],
 )
 def test_a_tree_that_is_not_what_its_entry_says_is_refused(
     lab: Lab, tmp_path: Path, without: str, fields: dict[str, str], sentence: str
@@ -126,28 +116,28 @@ def test_a_tree_that_is_not_what_its_entry_says_is_refused(
     assert "tree of release" in said
 
 
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        ({"needs": ["vsyscall"]}, "its C library makes vsyscalls, and this kernel serves none. Boot lab with vsyscall=emulate"),
-        ({"architecture": "i386"}, "its programs are for i386, and this kernel runs no 32-bit programs. Boot lab with a kernel"),
-    ],
-    ids=["vsyscall", "ia32"],
-)
-def test_a_root_that_this_kernel_cannot_run_is_refused(tmp_path: Path, fields: dict[str, Any], sentence: str) -> None:
+def test_a_root_that_this_kernel_cannot_run_is_refused(tmp_path: Path) -> None:
     playbook = tmp_path / "playbook.yml"
     role = {"name": "release", "tasks_from": "kernel"}
-    given = {
-        "release_list": [{"name": "mine", **fields}],
-        "release_abilities": {"vsyscall": False, "ia32": False},
-    }
-    play = {"hosts": "lab", "gather_facts": False, "vars": given, "tasks": [{"ansible.builtin.include_role": role}]}
-    playbook.write_text(json.dumps([play]))
+    tasks = [
+        {
+            "block": [{"ansible.builtin.include_role": role, "vars": {"release_list": [{"name": "mine", **fields}]}}],
+            "rescue": [{"ansible.builtin.debug": {"msg": "It is refused."}}],
+        }
+        for fields in ({"needs": ["vsyscall"]}, {"architecture": "i386"})
+    ]
+    given = {"release_abilities": {"vsyscall": False, "ia32": False}}
+    playbook.write_text(json.dumps([{"hosts": "lab", "gather_facts": False, "vars": given, "tasks": tasks}]))
     done = subprocess.run(
         [PLAYBOOK, "-i", INVENTORY, playbook], cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
-    assert done.returncode != 0
-    assert f"Release mine cannot run on lab: {sentence}" in " ".join(done.stdout.split()), done.stdout
+    said = " ".join(done.stdout.split())
+    assert "rescued=2" in said, done.stdout
+    for sentence in (
+        "its C library makes vsyscalls, and this kernel serves none. Boot lab with vsyscall=emulate",
+        "its programs are for i386, and this kernel runs no 32-bit programs. Boot lab with a kernel",
+    ):
+        assert f"Release mine cannot run on lab: {sentence}" in said, done.stdout
 
 
 @contextmanager

@@ -85,11 +85,8 @@ def test_the_table_is_printed_and_nothing_is_left(lab: Lab, played: Played) -> N
     assert "Move wherever they exist: net: virtio" in again.message()
 
 
-@pytest.mark.parametrize(("settings", "sentence"), [
-    ({"combinations": "ooo"}, "the survey cannot run on combination 'ooo': its source and target are both old"),
-    ({"machine_families": "microvm"}, "the survey knows no machine family 'microvm'"),
-])
-def test_bad_input_is_refused_before_anything_runs(lab: Lab, settings: dict[str, str], sentence: str) -> None:
-    refused = lab.play("survey", run="refused", **settings)
-    assert refused.status != 0 and sentence in refused.message()
+def test_bad_input_is_refused_before_anything_runs(lab: Lab) -> None:
+    refused = lab.play("survey", run="refused", combinations="ooo")
+    assert refused.status != 0
+    assert "the survey cannot run on combination 'ooo': its source and target are both old" in refused.message()
     assert not (lab.results / "refused").exists()
