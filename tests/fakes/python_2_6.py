@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Python 2.6 and 3 share, for the programs that run on the machines under test (cell/*agent.py, inspector, saboteur)."""
+"""What Python 2.6 and 3 share, for the programs that run on the machines under test (agent_process.py)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ MODULES = {
     },
     "stat": {"S_IFBLK", "S_ISREG"},
     "struct": {"pack", "unpack"},
-    "sys": {"argv", "exc_info", "executable", "exit", "stderr", "stdin", "stdout", "version", "version_info"},
+    "sys": {"argv", "exc_info", "executable", "exit", "modules", "stderr", "stdin", "stdout", "version", "version_info"},
     "threading": {"Thread"},
     "time": {"sleep", "strftime", "time"},
+    "types": {"ModuleType"},
 }
 ATTRIBUTES: dict[str, set[str]] = {
     "os.path": {"basename", "isdir", "join", "lexists", "realpath"},
@@ -93,7 +94,8 @@ def _newer_in(node: ast.AST, source: str, unpacked: set[int]) -> Iterator[str]:
         yield from _newer_in_call(node, source)
     if isinstance(node, ast.ImportFrom):
         newer = {alias.name for alias in node.names} - {"absolute_import", "division", "print_function", "with_statement"}
-        if node.module != "__future__" or newer:
+        # Programs import each other's common parts, which are sent with them (agent_process.PARTS).
+        if node.level != 1 and (node.module != "__future__" or newer):
             yield f"import from {node.module}"
     if isinstance(node, ast.Import):
         yield from (f"import {alias.name}" for alias in node.names if alias.name not in {*MODULES, "libvirt"})

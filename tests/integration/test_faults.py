@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, cases_of, descendants, events_of, kill_all, machine, wait_for, wait_for_cases
+from migration_lab.cell.agent_process import BOOTSTRAP
 from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.model.verdict import Verdict
@@ -41,7 +42,7 @@ def agents() -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if (entry / "ns" / "pid").readlink() == namespace and b"agent.py" in (entry / "cmdline").read_bytes():
+            if (entry / "ns" / "pid").readlink() == namespace and BOOTSTRAP.encode() in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except (FileNotFoundError, PermissionError, ProcessLookupError):
             continue

@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The agent: makes libvirt calls on the client machine with that machine's own libvirt binding.
 
-One file, standard library and libvirt only, in the syntax that Python 2.6 and 3.13 share.  It reads one JSON request a
-line from standard input and writes one JSON answer a line to standard output:
-
-    {"call": "open", "limit": 10, "connection": "source", "uri": "qemu+tcp://..."}
-    {"ok": true, "result": {...}, "seconds": 0.002}
-    {"ok": false, "error": {"code": 38, "domain": 7, "message": "..."}, "seconds": 0.002}
-
-``limit`` is in seconds: an agent whose call takes longer ends itself, because whoever asked has given it up and cannot
-always reach it to end it.  Apart from domain_capabilities it uses only API that libvirt 0.8 had.  It never decides anything:
-what to call and what to think of the answer is the controller's side, agent_process.py.  That side also sends this file, so
-nothing is installed on the machine.
+How it is asked and answers is in serving.py.  Apart from domain_capabilities it uses only API that libvirt 0.8 had.  It never
+decides anything: what to call and what to think of the answer is the controller's side.
 """
 
 import json
 import os
-import signal
 import sys
 import threading
-import time
+
+from .serving import failure, serve
 
 try:
     import libvirt
@@ -209,48 +200,23 @@ def run_events():
         libvirt.virEventRunDefaultImpl()
 
 
-def failure(error):
+def libvirt_failure(error):
     """An exception as the answer's error; libvirt's numbers where it is libvirt's."""
-    if libvirt is not None and isinstance(error, libvirt.libvirtError):
-        return {
-            "code": error.get_error_code(),
-            "domain": error.get_error_domain(),
-            "message": error.get_error_message() or str(error),
-        }
-    return {"code": None, "domain": None, "message": "%s: %s" % (type(error).__name__, error)}
+    if not isinstance(error, libvirt.libvirtError):
+        return failure(error)
+    return {
+        "code": error.get_error_code(),
+        "domain": error.get_error_domain(),
+        "message": error.get_error_message() or str(error),
+    }
 
 
-def answer(agent, request):
-    """Carry out one request and return the answer."""
-    fields = dict([(str(key), value) for key, value in request.items()])
-    call = getattr(agent, fields.pop("call"))
-    started = time.time()
-    signal.alarm(fields.pop("limit"))
-    try:
-        result = call(**fields)
-    except Exception as error:
-        return {"ok": False, "error": failure(error), "seconds": time.time() - started}
-    finally:
-        signal.alarm(0)
-    return {"ok": True, "result": result, "seconds": time.time() - started}
-
-
-def serve():
-    """Answer requests until standard input ends."""
+def main():
+    """Answer requests, or report at once that there is no libvirt to answer with."""
     if libvirt is None:
         problem = "this machine's %s has no libvirt module" % sys.executable
         sys.stdout.write(json.dumps({"ok": False, "error": {"message": problem}, "seconds": 0}) + "\n")
         return
     # Without a handler of ours the library prints every error on standard error.
     libvirt.registerErrorHandler(lambda context, error: None, None)
-    agent = Agent()
-    while True:
-        line = sys.stdin.readline()
-        if not line:
-            return
-        sys.stdout.write(json.dumps(answer(agent, json.loads(line))) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    serve()
+    serve(Agent(), libvirt_failure)

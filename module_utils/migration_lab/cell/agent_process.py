@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's side of an agent: starts it through a machine's exec prefix, sends requests, minds the clock.
 
-The agent is agent.py, or inspector.py, which speaks the same protocol.
+The agent is agent.py, or another program that is asked and answers as serving.py has it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,24 @@ from typing import Any, Optional, Sequence
 from ..judging.observation import Outcome
 from ..model.errors import LabError
 from . import agent as agent_source
+from . import processes, serving
 
-# The agent's source comes in over standard input, its length in the first line, so nothing is copied to the machine.
-BOOTSTRAP = (
-    "import sys; n = int(sys.stdin.readline()); "
-    "exec(compile(sys.stdin.read(n), 'agent.py', 'exec'), {'__name__': '__main__'})"
-)
+# The sources come in over standard input, all in the first line (sent), so nothing is copied to the machine. There they are
+# modules of one package, as they are here, and the last one is the program.
+BOOTSTRAP = """\
+import json, sys, types
+sys.modules['cell'] = types.ModuleType('cell')
+for name, source in json.loads(sys.stdin.readline()):
+    module = sys.modules['cell.' + name] = types.ModuleType(str('cell.' + name))
+    exec(compile(source, name + '.py', 'exec'), module.__dict__)
+module.main()
+"""
+# The modules of the package that programs import, each after those that it imports itself.
+PARTS = (serving, processes)
 
 # Two threads at once may find no source (linecache), as happens in the zip file that Ansible makes of a module.
 _READING = threading.Lock()
-_SOURCES: dict[str, str] = {}
+_SENT: dict[str, bytes] = {}
 
 # Exit statuses of a client library that crashed inside a call: 128 + signal, as podman and shells report it.
 CRASH_SIGNALS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
@@ -75,9 +83,8 @@ class AgentProcess:
 
         :param prefix: what to put before a command to run it on the client machine (``podman exec -i a-client``).
         :param python: that machine's Python interpreter; agent.py needs a libvirt module in it.
-        :param program: the module whose source is sent.
+        :param program: the module whose source is sent; its ``main`` serves.
         """
-        source = _source(program)
         command = [*prefix, python, "-c", BOOTSTRAP]
         self.call_seconds = 0.0
         self._buffer = b""
@@ -91,7 +98,7 @@ class AgentProcess:
             self._complaints.close()
             raise LabError(f"no agent could be started with '{command[0]}': {error.strerror}") from error
         try:
-            self._write(f"{len(source)}\n{source}".encode("ascii"))
+            self._write(sent(program))
         except AgentDied as error:
             self.close()
             raise LabError(f"no agent could be started with '{' '.join(command[:-2])}': {error}") from error
@@ -195,9 +202,10 @@ class AgentProcess:
         return AgentDied(status, detail[-1] if detail else "")
 
 
-def _source(program: ModuleType) -> str:
-    """The source of a module, read once: a run starts many agents."""
+def sent(program: ModuleType) -> bytes:
+    """The line with the sources of a program and of what it imports; they are read once, for a run starts many agents."""
     with _READING:
-        if program.__name__ not in _SOURCES:
-            _SOURCES[program.__name__] = inspect.getsource(program)
-        return _SOURCES[program.__name__]
+        if program.__name__ not in _SENT:
+            sources = [(module.__name__.rpartition(".")[2], inspect.getsource(module)) for module in (*PARTS, program)]
+            _SENT[program.__name__] = json.dumps(sources).encode("ascii") + b"\n"
+        return _SENT[program.__name__]

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The inspector: looks at a machine's QEMU processes and at what domains leave behind, without asking libvirt.
 
-One file, standard library only, in the syntax that Python 2.6 and 3.13 share.  It runs as root on source and target, and
-speaks as the agent does (agent.py): one JSON request a line on standard input, one JSON answer a line on standard output.
+It runs as root on source and target. How it is asked and answers is in serving.py.
 
     {"call": "copies", "limit": 10, "name": "mlab-noo-001", "memory_mib": 16, "status_offset": 2097152}
     {"ok": true, "result": [{"pid": 4711, "counter": 57}], "seconds": 0.001}
-    {"ok": false, "error": {"code": null, "domain": null, "message": "..."}, "seconds": 0.001}
-
-``limit`` is in seconds: an inspector whose call takes longer ends itself.
 
 Guest memory is read from the QEMU process, /proc/<pid>/mem, so that it can be read whatever state libvirt is in.  Where in
 the process the guest's RAM lies is found by its content: the magic of the status page (guest/__init__.py).  RAM without a
@@ -19,13 +15,12 @@ says that a guest runs only when no migration of it is under way.
 
 import errno
 import hashlib
-import json
 import os
 import re
-import signal
 import struct
-import sys
-import time
+
+from .processes import open_file, qemu_processes, read_file
+from .serving import serve
 
 MAGIC = b"MIGRLAB1"
 STATUS_SIZE = 16  # magic and 64-bit counter
@@ -102,10 +97,8 @@ class QemuInspector(object):
         return left
 
     def _pids(self, name):
-        """Numbers of a domain's QEMU processes; a zombie has no command line any more."""
-        entries = [entry for entry in os.listdir(self._proc) if entry.isdigit()]
-        command_lines = [(int(entry), read_file(os.path.join(self._proc, entry, "cmdline"))) for entry in entries]
-        return sorted([pid for pid, command_line in command_lines if domain_name(command_line) == name])
+        """Numbers of a domain's QEMU processes."""
+        return [pid for pid, command_line in qemu_processes(self._proc, name)]
 
     def _counter(self, pid, memory_mib, status_offset):
         """The guest's counter, None when the guest is not ready."""
@@ -173,24 +166,6 @@ def counter_in(status):
     return struct.unpack("<Q", status[len(MAGIC):STATUS_SIZE])[0]
 
 
-def domain_name(command_line):
-    """The domain that a command line, as /proc shows it, runs in QEMU; None for any other program.
-
-    libvirt writes ``-name NAME`` (0.8), ``-name NAME,process=...`` or ``-name guest=NAME,debug-threads=on`` (2.0).
-    """
-    arguments = command_line.decode("utf-8", "replace").split("\0")
-    program = os.path.basename(arguments[0])
-    if not program.startswith("qemu-system-") and program not in ("qemu", "qemu-kvm", "kvm"):
-        return None
-    if "-name" not in arguments[:-1]:
-        return None  # libvirt asks such a process for capabilities
-    fields = arguments[arguments.index("-name") + 1].split(",")
-    for field in fields:
-        if field.startswith("guest="):
-            return field[len("guest="):]
-    return fields[0] or None
-
-
 def writable_mappings(maps):
     """Begin and end of the mappings in a /proc/<pid>/maps that can be a guest's RAM: written to, not executed."""
     found = []
@@ -222,62 +197,6 @@ def path_pattern(name):
     return re.compile(r"(?<![A-Za-z0-9])%s(?![A-Za-z0-9-])|^(domain-)?[0-9]+-%s$" % (whole, short))
 
 
-def open_file(path):
-    """A descriptor to read from, None when the process that the path is about has gone."""
-    try:
-        return os.open(path, os.O_RDONLY)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ESRCH):
-            raise
-        return None
-
-
-def read_file(path):
-    """All bytes of a file of /proc; none when its process has gone."""
-    descriptor = open_file(path)
-    if descriptor is None:
-        return b""
-    pieces = [b""]
-    try:
-        while True:
-            piece = os.read(descriptor, 65536)
-            if not piece:
-                return b"".join(pieces)
-            pieces.append(piece)
-    except OSError as error:
-        if error.errno != errno.ESRCH:
-            raise
-        return b""
-    finally:
-        os.close(descriptor)
-
-
-def answer(inspector, request):
-    """Carry out one request and return the answer."""
-    fields = dict([(str(key), value) for key, value in request.items()])
-    call = getattr(inspector, fields.pop("call"))
-    started = time.time()
-    signal.alarm(fields.pop("limit"))
-    try:
-        result = call(**fields)
-    except Exception as error:
-        message = "%s: %s" % (type(error).__name__, error)
-        return {"ok": False, "error": {"code": None, "domain": None, "message": message}, "seconds": time.time() - started}
-    finally:
-        signal.alarm(0)
-    return {"ok": True, "result": result, "seconds": time.time() - started}
-
-
-def serve():
-    """Answer requests until standard input ends."""
-    inspector = QemuInspector()
-    while True:
-        line = sys.stdin.readline()
-        if not line:
-            return
-        sys.stdout.write(json.dumps(answer(inspector, json.loads(line))) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    serve()
+def main():
+    """Answer requests."""
+    serve(QemuInspector())

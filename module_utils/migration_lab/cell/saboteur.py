@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The saboteur: does to a machine what a fault does, and undoes it.
 
-One file, standard library only, in the syntax that Python 2.6 and 3.13 share.  It runs as root on each machine, and speaks as
-the agent does (agent.py).
+It runs as root on each machine. How it is asked and answers is in serving.py.
 
 Whatever it changes can be undone by another saboteur, when this one was killed: mounts, names and stopped processes are found
 by looking, and ports are free again when the process that has them ends.  ``machine repair`` undoes the same without Python
@@ -14,14 +13,15 @@ lab and are no part of the machine.  Then it removes what is in memory on a real
 """
 
 import errno
-import json
 import os
 import shutil
 import signal
 import socket
 import stat
-import sys
 import time
+
+from .processes import process_numbers, qemu_processes, read_file
+from .serving import serve
 
 # Where libvirt has configs and state of domains, and where its daemon writes its process number (machine.j2).
 CONFIG = "etc/libvirt/qemu"
@@ -105,12 +105,10 @@ class Saboteur(object):
     def qemu(self, name):
         """A domain's processes: number, program, and the most memory that each had mapped, in KiB."""
         found = []
-        for pid in self._pids():
-            arguments = read_file(self._of(pid, "cmdline")).split(b"\0")
-            if domain_name(arguments) == name:
-                program = arguments[0].decode("utf-8", "replace")
-                found.append({"pid": pid, "program": program, "peak_kib": self._peak(pid)})
-        return sorted(found, key=lambda process: process["pid"])
+        for pid, command_line in qemu_processes(self._proc, name):
+            program = command_line.split(b"\0")[0].decode("utf-8", "replace")
+            found.append({"pid": pid, "program": program, "peak_kib": self._peak(pid)})
+        return found
 
     def kill_qemu(self, name):
         """Kill a domain's processes and wait until they are gone; their numbers."""
@@ -119,7 +117,7 @@ class Saboteur(object):
     def thaw(self, pid=None):
         """Let a process that was stopped go on, or all of them."""
         done = []
-        for pid in pid is None and self._pids() or [pid]:
+        for pid in pid is None and process_numbers(self._proc) or [pid]:
             if self._stat(pid)[:1] == ["T"] and send(pid, signal.SIGCONT):
                 done.append("process %d goes on" % pid)
         return done
@@ -236,7 +234,7 @@ class Saboteur(object):
     def _victims(self):
         """Processes that a power cut ends."""
         parents = {}
-        for pid in self._pids():
+        for pid in process_numbers(self._proc):
             fields = self._stat(pid)
             if fields and fields[0] not in ("Z", "X"):
                 parents[pid] = int(fields[1])
@@ -261,9 +259,6 @@ class Saboteur(object):
                 time.sleep(0.002)
         return there
 
-    def _pids(self):
-        return [int(entry) for entry in os.listdir(self._proc) if entry.isdigit()]
-
     def _stat(self, pid):
         """State, parent and what follows of /proc/<pid>/stat; nothing when the process has gone."""
         # The name before them may have spaces and parentheses.
@@ -280,21 +275,6 @@ class Saboteur(object):
 
     def _path(self, path):
         return os.path.join(self._root, path)
-
-
-def domain_name(arguments):
-    """The domain that a command line runs in QEMU, as inspector.py has it; None for any other program."""
-    words = [argument.decode("utf-8", "replace") for argument in arguments]
-    program = os.path.basename(words[0])
-    if not program.startswith("qemu-system-") and program not in ("qemu", "qemu-kvm", "kvm"):
-        return None
-    if "-name" not in words[:-1]:
-        return None
-    fields = words[words.index("-name") + 1].split(",")
-    for field in fields:
-        if field.startswith("guest="):
-            return field[len("guest="):]
-    return fields[0] or None
 
 
 def send(pid, number):
@@ -408,55 +388,6 @@ def write_file(path, text):
     os.close(descriptor)
 
 
-def read_file(path):
-    """All bytes of a file; none when it is not there, or its process has gone."""
-    pieces = [b""]
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except EnvironmentError as error:
-        if error.errno not in (errno.ENOENT, errno.ESRCH):
-            raise
-        return b""
-    try:
-        while True:
-            piece = os.read(descriptor, 65536)
-            if not piece:
-                return b"".join(pieces)
-            pieces.append(piece)
-    except EnvironmentError as error:
-        if error.errno != errno.ESRCH:
-            raise
-        return b""
-    finally:
-        os.close(descriptor)
-
-
-def answer(saboteur, request):
-    """Carry out one request and return the answer."""
-    fields = dict([(str(key), value) for key, value in request.items()])
-    call = getattr(saboteur, fields.pop("call"))
-    started = time.time()
-    signal.alarm(fields.pop("limit"))
-    try:
-        result = call(**fields)
-    except Exception as error:
-        message = "%s: %s" % (type(error).__name__, error)
-        return {"ok": False, "error": {"code": None, "domain": None, "message": message}, "seconds": time.time() - started}
-    finally:
-        signal.alarm(0)
-    return {"ok": True, "result": result, "seconds": time.time() - started}
-
-
-def serve():
-    """Answer requests until standard input ends."""
-    saboteur = Saboteur()
-    while True:
-        line = sys.stdin.readline()
-        if not line:
-            return
-        sys.stdout.write(json.dumps(answer(saboteur, json.loads(line))) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    serve()
+def main():
+    """Answer requests."""
+    serve(Saboteur())

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The storage agent: makes and removes what the lab's domains have on a machine's disks, for libvirt does not.
 
-One file, standard library only, in the syntax that Python 2.6 and 3.13 share.  It runs as root on source and target, and
-speaks as the agent does (agent.py).
+It runs as root on source and target. How it is asked and answers is in serving.py.
 
 A disk is a block device: libvirt refuses to migrate a file that is not on a network file system ("Migration without shared
 storage is unsafe", qemuMigrationSrcIsSafe), and takes a block device for shared whatever is behind it.  It is a loop device
@@ -16,14 +15,14 @@ Sources: include/uapi/linux/loop.h and drivers/block/loop.c of Linux (numbers, s
 
 import errno
 import fcntl
-import json
 import os
 import shutil
 import signal
 import stat
 import struct
 import sys
-import time
+
+from .serving import serve
 
 LOOP_SET_FD = 0x4C00
 LOOP_CLR_FD = 0x4C01
@@ -147,41 +146,16 @@ def loop_info(flags):
     return struct.pack("52xI176x", flags)
 
 
-def answer(agent, request):
-    """Carry out one request and return the answer."""
-    fields = dict([(str(key), value) for key, value in request.items()])
-    call = getattr(agent, fields.pop("call"))
-    started = time.time()
-    signal.alarm(fields.pop("limit"))
-    try:
-        result = call(**fields)
-    except Exception as error:
-        message = "%s: %s" % (type(error).__name__, error)
-        return {"ok": False, "error": {"code": None, "domain": None, "message": message}, "seconds": time.time() - started}
-    finally:
-        signal.alarm(0)
-    return {"ok": True, "result": result, "seconds": time.time() - started}
-
-
-def serve():
-    """Answer requests until standard input ends."""
-    agent = StorageAgent()
-    try:
-        while True:
-            line = sys.stdin.readline()
-            if not line:
-                return
-            sys.stdout.write(json.dumps(answer(agent, json.loads(line))) + "\n")
-            sys.stdout.flush()
-    finally:
-        agent.remove_nodes()
-
-
 def leave(number, frame):
     """End when a call has outlasted its limit, in order: the nodes are removed."""
     sys.exit("a call outlasted its limit")
 
 
-if __name__ == "__main__":
+def main():
+    """Answer requests, and remove the nodes however that ends."""
     signal.signal(signal.SIGALRM, leave)
-    serve()
+    agent = StorageAgent()
+    try:
+        serve(agent)
+    finally:
+        agent.remove_nodes()

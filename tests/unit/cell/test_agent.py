@@ -1,44 +1,52 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The syntax of agent, inspector, saboteur and storage agent is what Python 2.6 and 3 share. What they answer is tested in
-test_agent_protocol.py, test_inspector.py, test_saboteur.py and test_storage_agent.py."""
+"""The syntax of agent, inspector, saboteur and storage agent, and of what is sent with them, is what Python 2.6 and 3 share.
+What they answer is tested in test_agent_protocol.py, test_inspector.py, test_saboteur.py and test_storage_agent.py."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from interpreters import interpreters
 from migration_lab.cell import agent, inspector, saboteur, storage_agent
-from migration_lab.cell.agent_process import BOOTSTRAP
+from migration_lab.cell.agent_process import BOOTSTRAP, PARTS, sent
 from python_2_6 import newer_syntax
 
-PROGRAMS = pytest.mark.parametrize(
-    "program", [agent, inspector, saboteur, storage_agent], ids=lambda program: program.__name__.rpartition(".")[2]
-)
+PROGRAMS = (agent, inspector, saboteur, storage_agent)
+MODULES = pytest.mark.parametrize("module", [*PARTS, *PROGRAMS], ids=lambda module: module.__name__.rpartition(".")[2])
 
 
-def source(program: ModuleType) -> str:
-    assert program.__file__
-    return Path(program.__file__).read_text(encoding="utf-8")
+def source(module: ModuleType) -> str:
+    assert module.__file__
+    return Path(module.__file__).read_text(encoding="utf-8")
 
 
-@PROGRAMS
-def test_program_is_ascii(program: ModuleType) -> None:
-    assert source(program).isascii(), "it goes over standard input, counted in characters, and Python 2 wants no more"
+@MODULES
+def test_program_is_ascii(module: ModuleType) -> None:
+    assert source(module).isascii(), "in Python 2 other letters would be bytes"
 
 
-@PROGRAMS
-def test_program_has_no_syntax_or_library_that_python_2_6_lacks(program: ModuleType) -> None:
-    assert newer_syntax(source(program)) == []
+@MODULES
+def test_program_has_no_syntax_or_library_that_python_2_6_lacks(module: ModuleType) -> None:
+    assert newer_syntax(source(module)) == []
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__.rpartition(".")[2])
+def test_program_starts_with_what_is_sent_and_ends_with_its_input(program: ModuleType, python: str) -> None:
+    done = subprocess.run([python, "-c", BOOTSTRAP], input=sent(program), capture_output=True, check=False, timeout=20)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_bootstrap_has_none_either() -> None:
     # exec of a tuple is Python 2's statement and Python 3's function alike.
     assert newer_syntax(BOOTSTRAP) == ["name exec"]
-    assert re.search(r"exec\(compile\(.*\), \{.*\}\)$", BOOTSTRAP)
+    assert re.search(r"exec\(compile\(.*\), .*__dict__\)$", BOOTSTRAP, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +104,7 @@ def test_bootstrap_has_none_either() -> None:
         ("...", "ellipsis"),
         ("from __future__ import annotations", "import from __future__"),
         ("from time import time", "import from time"),
+        ("from ..model import case", "import from model"),
         ("import subprocess", "import subprocess"),
         ("import os.path", "import os.path"),
         ("import time\ntime.monotonic()", "time.monotonic"),
@@ -128,6 +137,7 @@ def test_newer_syntax_is_found(text: str, problem: str) -> None:
         "with open_it() as f:\n    pass\ndef open_it():\n    yield 1\n    return",
         "class A(object):\n    @property\n    def f(self):\n        return [x for x in b'x' if x] or 1 and 0x1f or 0o17",
         "'{0} {name}'.format(1, name=2)",
+        "from .serving import failure, serve",
         "from __future__ import print_function\nimport sys\nsys.stdout.write('%s' % (sys.version_info[:2],))",
     ],
 )

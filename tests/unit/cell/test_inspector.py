@@ -6,10 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +18,9 @@ import pytest
 from fake_machines import GuestProcess
 from interpreters import interpreters
 from migration_lab.cell import inspector
-from migration_lab.cell.agent_process import BOOTSTRAP
-from migration_lab.cell.inspector import QemuInspector, counter_in, domain_name, possible_addresses, writable_mappings
+from migration_lab.cell.agent_process import BOOTSTRAP, sent
+from migration_lab.cell.inspector import QemuInspector, counter_in, possible_addresses, writable_mappings
 from migration_lab.guest import kernel as guest
-
-SOURCE = Path(inspector.__file__).read_text(encoding="utf-8")
 
 MIB = 1024 * 1024
 MEMORY = 16
@@ -32,7 +28,7 @@ STATUS = 2 * MIB
 RAM = {"memory_mib": MEMORY, "status_offset": STATUS}
 
 
-# --- the program; its syntax is looked at in test_agent.py
+# --- the program; its syntax is looked at in test_agent.py, command lines in test_processes.py
 
 
 def test_magic_is_the_guests() -> None:
@@ -42,28 +38,7 @@ def test_magic_is_the_guests() -> None:
     assert built.magic_address - built.ram_base == STATUS
 
 
-# --- command lines and mappings
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (["/usr/bin/qemu-system-x86_64", "-S", "-name", "mlab-noo-001", "-m", "16"], "mlab-noo-001"),
-        (["/usr/bin/kvm", "-name", "mlab-noo-001,process=qemu:mlab-noo-001"], "mlab-noo-001"),
-        (["/usr/libexec/qemu-kvm", "-name", "guest=mlab-noo-001,debug-threads=on"], "mlab-noo-001"),
-        (["qemu-system-aarch64", "-name", "debug-threads=on,guest=mlab-noo-001"], "mlab-noo-001"),
-        (["qemu", "-name", "guest=mlab-noo-001"], "mlab-noo-001"),
-        (["qemu-system-x86_64", "-name", "mlab-\u00fc"], "mlab-\u00fc"),
-        (["qemu-system-x86_64", "-S", "-no-user-config", "-machine", "none"], None),  # libvirt asking for capabilities
-        (["qemu-system-x86_64", "-name"], None),
-        (["/usr/bin/python3", "qemu-system-x86_64", "-name", "mlab-noo-001"], None),
-        (["/bin/sh", "/usr/bin/qemu-system-x86_64", "-name", "mlab-noo-001"], None),  # a wrapper that has not come so far
-        (["qemu-img", "-name", "mlab-noo-001"], None),
-        ([], None),
-    ],
-)
-def test_domain_name_from_a_command_line(arguments: list[str], name: str | None) -> None:
-    assert domain_name("".join(f"{each}\0" for each in arguments).encode()) == name
+# --- mappings
 
 
 def test_mappings_that_can_be_ram_are_written_to_and_not_executed() -> None:
@@ -323,8 +298,8 @@ def test_requests_are_answered(start: Callable[..., GuestProcess], python: str) 
         {"call": "copies"},
         {"call": "copies", "name": "absent", **RAM},
     ]
-    given = f"{len(SOURCE)}\n{SOURCE}" + "".join(json.dumps({"limit": 10, **request}) + "\n" for request in requests)
-    done = subprocess.run([python, "-c", BOOTSTRAP], input=given.encode("ascii"), capture_output=True, check=True, timeout=20)
+    given = sent(inspector) + b"".join(json.dumps({"limit": 10, **request}).encode("ascii") + b"\n" for request in requests)
+    done = subprocess.run([python, "-c", BOOTSTRAP], input=given, capture_output=True, check=True, timeout=20)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["ok"] for each in answers] == [True] * 3 + [False, True]
     digest, copies, left = (each["result"] for each in answers[:3])
@@ -335,26 +310,3 @@ def test_requests_are_answered(start: Callable[..., GuestProcess], python: str) 
     assert set(answers[3]["error"]) == {"code", "domain", "message"}
     assert answers[3]["error"]["message"].startswith("TypeError: ")
     assert done.stderr == b""
-
-
-def test_call_that_takes_too_long_ends_the_inspector(start: Callable[..., GuestProcess]) -> None:
-    name = name_of("limit")
-    start(name)
-    request = {"call": "digest", "limit": 1, "name": name, **RAM, "address_offset": 0, "size": 4096}
-    slow = SOURCE.replace("self._digest(content)", "time.sleep(30)")
-    assert slow != SOURCE
-    given = f"{len(slow)}\n{slow}" + json.dumps(request) + "\n"
-    done = subprocess.run([sys.executable, "-c", BOOTSTRAP], input=given.encode("ascii"), capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (-signal.SIGALRM, b"")
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_limit_does_not_outlive_its_call(fails: bool) -> None:
-    class Quick:
-        def nothing(self) -> None:
-            assert signal.alarm(10) in (9, 10), "the limit is running"
-            if fails:
-                raise ValueError
-
-    assert inspector.answer(Quick(), {"call": "nothing", "limit": 10})["ok"] is not fails
-    assert signal.alarm(0) == 0

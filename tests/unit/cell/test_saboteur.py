@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -270,17 +269,6 @@ def test_full_file_system_is_given_up_by_another_saboteur(root: Path, commands: 
         patch.setattr(os, "rmdir", removable)
         assert Saboteur(str(root), str(root)).undo() == [f"{place} has space"]
     assert commands == [("umount", "-l", str(place)), ("umount", "-l", str(below))]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (["/usr/bin/kvm", "-name", "mlab-1,process=x"], "mlab-1"), (["qemu", "-name", "debug-threads=on,guest=mlab-1"], "mlab-1"),
-        (["qemu-system-x86_64", "-name"], None), (["sh", "qemu-system-x86_64", "-name", "mlab-1"], None),
-    ],
-)
-def test_domain_is_told_as_the_inspector_tells_it(arguments: list[str], name: Any) -> None:
-    assert saboteur.domain_name([argument.encode() for argument in arguments]) == name
 
 
 def test_agent_answers_and_reports_a_failure() -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 from migration_lab.cell import storage_agent
-from migration_lab.cell.storage_agent import StorageAgent, answer, attach, loop_info
+from migration_lab.cell.storage_agent import StorageAgent, attach, loop_info
 
 MIB = 1024 * 1024
 
@@ -178,21 +177,21 @@ def test_agent_has_only_disks_of_its_own(tmp_path: Path, attached: list[tuple[st
     assert not agent.has_disks(str(tmp_path), ["a", "b"])
 
 
-# Stands for the loop devices, and for a call that outlasts its limit.
+# The agent with what stands for the loop devices, and for a call that outlasts its limit.
 PROGRAM = """
-def attach(path, backing):
-    return os.open(path, os.O_RDWR | os.O_CREAT)
-def hang(self):
-    time.sleep(60)
-StorageAgent.hang = hang
+import os, time
+from migration_lab.cell import storage_agent
+storage_agent.attach = lambda path, backing: os.open(path, os.O_RDWR | os.O_CREAT)
+storage_agent.StorageAgent.hang = lambda self: time.sleep(60)
+storage_agent.main()
 """
 
 
 @pytest.mark.parametrize("end", ["end of input", "time limit"])
 def test_agent_that_ends_leaves_no_node_to_open(tmp_path: Path, end: str) -> None:
-    source = Path(storage_agent.__file__).read_text().replace("\ndef loop_info", f"{PROGRAM}\ndef loop_info")
     process = subprocess.Popen(
-        [sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={"PYTHONPATH": str(Path(storage_agent.__file__).parents[2])},
     )
     with process:
         assert process.stdin and process.stdout
@@ -214,14 +213,3 @@ def test_flags_are_where_the_kernel_reads_them() -> None:
     # lo_encrypt_key_size, lo_flags; lo_file_name, lo_crypt_name, lo_encrypt_key, lo_init
     fields = struct.unpack("<5Q4I64s64s32s2Q", loop_info(4))
     assert fields[8] == 4 and not any(fields[:8]) and not any(fields[12:])
-
-
-def test_requests_are_answered_as_the_agent_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = {"call": "remove_disks", "limit": 5, "folder": str(tmp_path), "disks": []}
-    assert answer(StorageAgent(), dict(request))["ok"] is True
-    failed = answer(StorageAgent(), {**request, "disks": 1})
-    assert failed["ok"] is False and failed["error"]["message"].startswith("TypeError: ")
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request) + "\n"))
-    monkeypatch.setattr(sys, "stdout", said := io.StringIO())
-    storage_agent.serve()
-    assert json.loads(said.getvalue())["ok"] is True
