@@ -212,8 +212,10 @@ def libvirt_failure(error):
 
 
 def main():
-    """Answer requests, or report at once that there is no libvirt to answer with."""
+    """Answer requests, the first of them with an error where there is no libvirt."""
     if libvirt is None:
+        # Of an agent that ends before its first request the controller sees only that it exited.
+        sys.stdin.readline()
         problem = "this machine's %s has no libvirt module" % sys.executable
         sys.stdout.write(json.dumps({"ok": False, "error": {"message": problem}, "seconds": 0}) + "\n")
         return

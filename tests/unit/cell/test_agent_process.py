@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -83,6 +84,8 @@ def test_machine_without_a_binding_is_told_by_the_first_call(tmp_path: Path) -> 
     (tmp_path / "libvirt.py").write_text("raise ImportError\n")
     agent = AgentProcess(["env", f"PYTHONPATH={tmp_path}"], sys.executable)
     try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            agent._process.wait(0.5)
         with pytest.raises(CallError, match="has no libvirt module"):
             agent.call("hello", TIMEOUT)
     finally:

@@ -303,9 +303,9 @@ def test_text_outside_ascii_comes_and_goes_as_ascii(python: str, libvirt: Path) 
     assert name in talk.answers[4]["error"]["message"]
 
 
-def test_machine_without_a_binding_says_so_at_once(python: str, tmp_path: Path) -> None:
+def test_machine_without_a_binding_says_so(python: str, tmp_path: Path) -> None:
     (tmp_path / "libvirt.py").write_text("raise ImportError('there is none')\n")
-    talk = Talk(python, tmp_path)
+    talk = Talk(python, tmp_path, {"call": "hello"}, {"call": "hello"})
     (answer,) = talk.answers
     assert answer == {"ok": False, "error": {"message": f"this machine's {python} has no libvirt module"}, "seconds": 0}
     assert (talk.status, talk.error) == (0, "")
