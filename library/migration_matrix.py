@@ -154,6 +154,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+broken:
+  description: Whether a case, which is in the journal, has broken the cell, so that the others need new machines and O(resume).
+  returned: on failure
+  type: bool
 journal:
   description: Path of the journal.
   returned: when something was run
@@ -209,6 +213,7 @@ from ansible.module_utils.migration_lab.guest.config import GuestConfig
 from ansible.module_utils.migration_lab.model.case import ROLES
 from ansible.module_utils.migration_lab.model.errors import LabError
 from ansible.module_utils.migration_lab.runner.combination import Settings, run_combination
+from ansible.module_utils.migration_lab.runner.stage import CellBroken
 from ansible.module_utils.migration_lab.suites.registry import suite_of
 
 TEXT = {"type": "str", "required": True}
@@ -284,7 +289,7 @@ def main() -> None:
             raise LabError("workers must be at least 1, and prefix not empty: domains that are not the lab's could be touched")
         result = run_combination(settings)
     except LabError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), broken=isinstance(error, CellBroken))
     module.exit_json(changed=result["ran"] > 0, planned=planned, **result)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from lab import CELL, ROOT, Lab, cases_of, kill_all, wait_for_cases
+from lab import CELL, ROOT, Lab, cases_of, kill_all, machine, wait_for_cases
 from leftovers import podman
 from migration_lab.journal.journal import read_journals
 from migration_lab.suites.recovery.outcome import Outcome
@@ -112,6 +113,21 @@ def test_a_fault_that_cannot_be_carried_out_is_an_error(lab: Lab, tmp_path: Path
     ((case, (verdict, found)),) = details(lab, "cannot", "nnn").items()
     assert verdict == "error" and not found["struck"][0]["done"], (case, found)
     assert "1 error" in played.message()
+
+
+def test_a_cell_that_a_fault_has_broken_is_made_again(lab: Lab) -> None:
+    cases = "*/finish-call/target-daemon-killed"
+    process = lab.start("recovery", **GUEST, run="broken", combinations="nnn", cases=cases, recovery_cells="1")
+    journal = lab.journal("broken", "nnn")
+    wait_for_cases(journal, 1, process)
+    # The next case kills a daemon that cannot be started again.
+    subprocess.run(["podman", "exec", machine("target", "nnn"), "rm", "/usr/sbin/libvirtd"], check=True)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode != 0 and "1 error" in output, output
+    assert len(headers(journal)) == 2, "the rest ran on new machines"
+    assert set(details(lab, "broken", "nnn")) == set(headers(journal)[0]["selected"]), output
+    (broken,) = [case for case in cases_of(journal) if case["verdict"] == "error"]
+    assert "the fault could not be healed" in broken["lab_error"]
 
 
 @pytest.mark.parametrize(

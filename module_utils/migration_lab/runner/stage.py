@@ -12,12 +12,17 @@ from ..journal.case_result import CaseResult
 from ..journal.journal import Journal
 from ..judging.check import Judgement
 from ..model.case import Case
+from ..model.errors import LabError
 from ..model.verdict import Verdict
 from ..suites.attempt import Attempt
 from ..suites.procedure import Procedure
 from ..suites.suite import Rules
 from .attempt_log import AttemptLog
 from .daemons import Daemons, RunBroken
+
+
+class CellBroken(LabError):
+    """No other case can run on the cell after the one that was recorded last; on new machines they can."""
 
 
 @dataclass
@@ -41,19 +46,20 @@ class Stage:
 
         :param number: of the attempt.
         :param note: the result of a concurrent attempt, when that is why it runs alone.
+        :raises CellBroken: when no other case can run on the cell after it.
         """
         revive = self.daemons.revival(self.rules.expected_deaths(case))
+        attempt = Attempt(case, number, seen=self.procedure.observation())
         try:
             attempt = self.procedure.run(case, client, revive, number)
-        except RunBroken:
-            raise
+            if not (attempt.broken or attempt.seen.daemon_deaths or attempt.seen.expected_deaths):
+                # One that died after a case that went well is its doing as well: nothing else ran.
+                revive(attempt, unsure=False, both=False).note(attempt.seen)
+        except RunBroken as error:
+            attempt.broken = attempt.seen.lab_error = f"the cell is broken after it: {error}"
         except FAILURES as error:
-            attempt = Attempt(case, number, seen=self.procedure.observation())
             attempt.seen.lab_error = f"could not be run alone: {error}"
         seen = attempt.seen
-        if not (seen.daemon_deaths or seen.expected_deaths):
-            # One that died after a case that went well is its doing as well: nothing else ran.
-            revive(attempt, unsure=False, both=False).note(seen)
         if seen.lab_error or attempt.timed_out or seen.daemon_deaths or seen.expected_deaths:
             client.drop()
         judgement = self.rules.judge(case, seen)
@@ -61,6 +67,8 @@ class Stage:
         if note:
             note += f"; alone: {judgement.verdict.value}"
         self.record(attempt, judgement, worker, (), logs, note=note)
+        if attempt.broken:
+            raise CellBroken(attempt.broken)
         return bool(seen.daemon_deaths)
 
     def record(

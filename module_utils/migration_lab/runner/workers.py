@@ -21,7 +21,7 @@ from ..model.case import Case
 from ..model.errors import LabError
 from ..model.verdict import Verdict
 from ..suites.attempt import Attempt
-from .stage import Stage
+from .stage import CellBroken, Stage
 from .suspects import Suspects
 
 # Verdicts that need no look at the daemons and no log.
@@ -61,6 +61,7 @@ class Workers:
         """Run all cases.
 
         :returns: whether every case has a final result (false when ``stop`` ended the run).
+        :raises CellBroken: when a case, which is in the journal, has broken the cell, so that the others need new machines.
         :raises LabError: when the lab cannot go on; what was done is in the journal.
         """
         threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(self._workers)]
@@ -126,10 +127,10 @@ class Workers:
         judgement = stage.rules.judge(attempt.case, attempt.seen)
         passed = judgement.verdict in QUIET
         # Machines are asked before the turn is taken, so that a case that failed does not hold up the others.
-        dead = {} if passed else stage.daemons.dead(unsure=bool(attempt.timed_out or attempt.seen.lab_error))
+        dead = {} if passed or attempt.broken else stage.daemons.dead(unsure=bool(attempt.timed_out or attempt.seen.lab_error))
         logs = [] if passed or dead else stage.log.keep(attempt)
         with self._turn:
-            if dead or (self._halted and not passed):
+            if dead or (self._halted and not passed and not attempt.broken):
                 self._halted = True
                 self._suspects.hold(attempt, dead)
             else:
@@ -139,6 +140,8 @@ class Workers:
                 if again:
                     others = ", ".join(sorted(beside))
                     self._alone.append((attempt.case, f"failed concurrently with {others} ({judgement.reason})"))
+                if attempt.broken:
+                    raise CellBroken(attempt.broken)
                 if not passed:
                     self._replace(worker, attempt, client)
             del self._in_flight[worker]

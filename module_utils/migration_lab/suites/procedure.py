@@ -117,6 +117,8 @@ class Procedure(ABC):
         if self.bench.relays is not None:
             attempt.steps = attempt.steps or self.bench.relays.take(self.name(attempt))
             seen.protocol = protocol_of(attempt.steps)
+        if attempt.broken:
+            revive = None
         if revive and self.suspicious(attempt) and self.survive(attempt, client, revive):
             seen.source_after = seen.target_after = None
         if seen.migrated is not None and seen.source_after is None:

@@ -14,6 +14,7 @@ from fake_cell import PATIENCE, A, B, C, D, E, FakeCell, FakeClientAgent, break_
 from migration_lab.journal.case_result import CaseResult
 from migration_lab.journal.journal import read_journal
 from migration_lab.model.errors import LabError
+from migration_lab.runner.stage import CellBroken
 from migration_lab.suites.attempt import Attempt
 from migration_lab.suites.procedure import Revive
 
@@ -321,14 +322,40 @@ def test_agent_of_a_case_alone_that_was_interrupted_is_replaced(cell: FakeCell) 
     assert cell.record.cases[B.id].verdict == "error" and len(drops) == 1
 
 
-def test_daemon_that_cannot_be_started_again_ends_the_run(killing: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_after_which_a_daemon_cannot_be_started_has_broken_the_cell(
+    killing: FakeCell, monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def cannot() -> int:
         raise LabError("machine a-target: the daemon could not be started")
 
     monkeypatch.setattr(killing.target, "restart_daemon", cannot)
-    with pytest.raises(LabError, match="the daemon could not be started"):
+    with pytest.raises(CellBroken, match="the daemon could not be started"):
         killing.run([A, B, D])
-    assert set(killing.record.cases) == {A.id}, "B and D have no result, so a resumed run asks again"
+    assert killing.attempts() == [(A.id, 1, True, "pass"), (B.id, 1, True, "error")], "D is left to new machines"
+    assert killing.record.cases[B.id].lab_error.startswith("the cell is broken after it: ")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_case_that_leaves_a_broken_cell_is_the_last_one(cell: FakeCell, workers: int) -> None:
+    def break_cell(attempt: Attempt) -> None:
+        cell.target.alive = False
+        attempt.broken = attempt.seen.lab_error = "the fault could not be healed"
+
+    cell.behave(A, break_cell)
+    with pytest.raises(CellBroken, match="could not be healed"):
+        cell.run([A, B, C, D, E], workers, together=workers)
+    assert (A.id, 1, True, "error") in cell.attempts() and cell.target.restarts == 0
+    assert workers > 1 or len(cell.attempts()) == 1
+
+
+def test_case_that_leaves_a_broken_cell_alone_is_the_last_one(killing: FakeCell) -> None:
+    def break_cell(attempt: Attempt) -> None:
+        attempt.broken = attempt.seen.lab_error = "the fault could not be healed"
+
+    killing.behave(B, break_cell)
+    with pytest.raises(CellBroken, match="could not be healed"):
+        killing.run([B, D])
+    assert killing.attempts() == [(B.id, 1, True, "error")] and killing.target.restarts == 0
 
 
 def test_stuck_daemon_is_restarted_with_the_dead_one(killing: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:

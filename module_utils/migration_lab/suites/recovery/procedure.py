@@ -6,10 +6,11 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 from ...cell.agent_process import AgentDied, AgentProcess, CallError, CallTimeout
 from ...cell.client import CLEAN_LIMIT, STUCK_LIMIT, ClientAgent, DaemonSilent
+from ...cell.machine import Machine
 from ...cell.witness import COUNT_LIMIT, Witness
 from ...judging.check import PASS
 from ...judging.observation import Copy, Observation, Outcome, Sight
@@ -69,7 +70,7 @@ class Recovery(Migration):
         with ExitStack() as ends:
             for side in SIDES:
                 machine = getattr(self.bench.cell, side)
-                ends.callback(machine.set_keepalive, None)
+                ends.push(_without_keepalive(machine))
                 machine.set_keepalive(keepalive)
             ends.callback(self._injector.close)
             self._injector.start()
@@ -151,7 +152,7 @@ class Recovery(Migration):
         try:
             seen.healed = injection.heal()
         except LabError as error:
-            seen.lab_error = f"the fault could not be healed: {error}"
+            seen.lab_error = attempt.broken = f"the fault could not be healed: {error}"
         finally:
             self._relays.heal(name)
         seen.struck = None if armed.notes is None else injection.notes
@@ -350,6 +351,19 @@ class Recovery(Migration):
         source = Sight(True, True, scenario.persistent, scenario.state.value)
         target = Sight(True, False, True, "shutoff") if scenario.target_config else Sight(False)
         return (seen.source_after, seen.target_after) == (source, target)
+
+
+def _without_keepalive(machine: Machine) -> Callable[..., None]:
+    """What has a machine's keepalive as shipped again when a context ends. On one that is broken the first error counts."""
+
+    def leave(kind: object, error: Optional[BaseException], trace: object) -> None:
+        try:
+            machine.set_keepalive(None)
+        except LabError:
+            if error is None:
+                raise
+
+    return leave
 
 
 def _why_not_struck(armed: Armed, seen: RecoveryObservation) -> str:
