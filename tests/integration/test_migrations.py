@@ -33,6 +33,11 @@ def test_all_96_cases_of_a_combination_pass(lab: Lab, whole: Played) -> None:
     assert sorted(case["number"] for case in cases) == list(range(1, 97))
     assert {case["verdict"] for case in cases} == {"pass"}
     assert all(len(case["checks"]) == 10 for case in cases)
+    for case in cases:
+        assert case["seen_protocol"].startswith("v3"), case
+        on_target = [step["procedure"] for step in case["steps"] if step["link"].endswith("-target")]
+        assert len(on_target) == 2 and on_target[0].startswith("prepare") and on_target[1].startswith("finish")
+        assert all(step["result"] == "ok" for step in case["steps"])
     end = events_of(lab.journal("whole", "nnn"), "end")[-1]
     assert end["complete"] is True
 

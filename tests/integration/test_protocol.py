@@ -15,15 +15,15 @@ import yaml
 
 from lab import ROOT, Lab, Played, cases_of, events_of
 
-# More than a third of the cases, with every method and scenario among them.
-CASES = "*/*/none,*/*-dst/persist-dest"
-CHOSEN = 36
+# A quarter of the cases, with every method and scenario among them.
+CASES = "*/*/none"
+CHOSEN = 24
 EMULATED = "old is emulated: debian-12 presented as libvirt 0.9.1"
 
 
 @pytest.fixture(scope="module")
 def emulated(lab: Lab) -> Played:
-    return lab.play("full_matrix", pair="emulated-v2", combinations="noo,onn,nnn", cases=CASES, run="emulated", explain=True)
+    return lab.play("full_matrix", pair="emulated-v2", combinations="noo,onn", cases=CASES, run="emulated", explain=True)
 
 
 def further(case: dict[str, Any]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def further(case: dict[str, Any]) -> dict[str, str]:
 
 def test_the_crashes_of_protocol_v2_are_known_and_the_run_is_complete(lab: Lab, emulated: Played) -> None:
     assert emulated.status == 0, emulated.output
-    for combination, known in (("noo", CHOSEN), ("onn", CHOSEN // 3), ("nnn", 0)):
+    for combination, known in (("noo", CHOSEN), ("onn", CHOSEN // 3)):
         cases = cases_of(lab.journal("emulated", combination))
         assert len(cases) == CHOSEN and all(case["final"] for case in cases), "one attempt each: nobody suffers from a neighbour"
         crashed = [case for case in cases if case["verdict"] == "known"]
@@ -56,7 +56,7 @@ def test_the_crashes_of_protocol_v2_are_known_and_the_run_is_complete(lab: Lab, 
 
 
 def test_the_relay_has_seen_the_protocol_that_the_oracle_expects(lab: Lab, emulated: Played) -> None:
-    for combination in ("noo", "onn", "nnn"):
+    for combination in ("noo", "onn"):
         for case in cases_of(lab.journal("emulated", combination)):
             v2 = combination == "noo" or (combination == "onn" and case["case"].startswith("normal/"))
             assert further(case)["protocol"] == "pass"
@@ -79,7 +79,7 @@ def test_every_output_says_that_the_old_side_is_emulated(lab: Lab, emulated: Pla
 
 def test_known_deviations_are_explained_and_counted(lab: Lab, emulated: Played) -> None:
     assert "deviation v2-crashes-target: migrated got " in emulated.message()
-    assert f"green: 3 combinations, {3 * CHOSEN} of {3 * CHOSEN} cases" in emulated.message()
+    assert f"green: 2 combinations, {2 * CHOSEN} of {2 * CHOSEN} cases" in emulated.message()
     folder = lab.results / "emulated"
     tap = subprocess.run(["prove", "-e", "cat", str(folder / "noo" / "results.tap")], capture_output=True, text=True, check=False)
     assert tap.returncode == 0, tap.stdout
@@ -112,17 +112,12 @@ def wrong_ledger(folder: Path) -> Path:
     return scenarios
 
 
-def test_the_relay_changes_no_verdict(lab: Lab) -> None:
-    without = lab.play("run", combination="nnn", cases="*/persistent-*/none", run="unrelayed", relay=False)
+def test_without_relay_and_guest_checks_the_verdicts_are_the_same(lab: Lab) -> None:
+    without = lab.play(
+        "run", combination="nnn", cases="*/persistent-*/none", run="unwatched", relay=False, guest_checks=False,
+    )
     assert without.status == 0, without.output
-    cases = cases_of(lab.journal("unrelayed", "nnn"))
+    cases = cases_of(lab.journal("unwatched", "nnn"))
     assert len(cases) == 12
     assert {case["verdict"] for case in cases} == {"pass"}
-    assert all(case["steps"] == [] and "protocol" not in further(case) for case in cases)
-
-
-def test_the_guests_can_be_left_alone(lab: Lab) -> None:
-    played = lab.play("run", combination="nnn", cases="*/persistent-paused*/none", run="unwatched", guest_checks=False)
-    assert played.status == 0, played.output
-    for case in cases_of(lab.journal("unwatched", "nnn")):
-        assert case["verdict"] == "pass" and "guest-memory" not in further(case) and further(case)["protocol"] == "pass"
+    assert all(case["steps"] == [] and not {"protocol", "guest-memory"} & set(further(case)) for case in cases)
