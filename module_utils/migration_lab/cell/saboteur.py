@@ -252,12 +252,17 @@ class Saboteur(object):
         there = [pid for pid in pids if send(pid, signal.SIGKILL)]
         deadline = time.time() + END_LIMIT
         for pid in there:
-            # A zombie is gone, whoever has to reap it.
-            while self._stat(pid)[:1] not in ([], ["Z"], ["X"]):
+            while not self._gone(pid):
                 if time.time() > deadline:
                     raise RuntimeError("process %d does not end" % pid)
                 time.sleep(0.002)
         return there
+
+    def _gone(self, pid):
+        """Whether a process has ended, all of its threads: only then the locks on its files are free."""
+        fields = self._stat(pid)
+        # A zombie is gone, whoever has to reap it. The 18th is the number of threads.
+        return not fields or fields[0] in "ZX" and int(fields[17]) <= 1
 
     def _stat(self, pid):
         """State, parent and what follows of /proc/<pid>/stat; nothing when the process has gone."""
