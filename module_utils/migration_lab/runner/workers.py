@@ -125,12 +125,17 @@ class Workers:
         """Journal the attempt, or hold it back when a daemon died around it; the last one in flight sorts that out."""
         stage = self._stage
         judgement = stage.rules.judge(attempt.case, attempt.seen)
+        if attempt.broken:
+            logs = stage.log.keep(attempt)
+            with self._turn:
+                stage.record(attempt, judgement, worker, self._beside[worker], logs)
+            raise CellBroken(attempt.broken)
         passed = judgement.verdict in QUIET
         # Machines are asked before the turn is taken, so that a case that failed does not hold up the others.
-        dead = {} if passed or attempt.broken else stage.daemons.dead(unsure=bool(attempt.timed_out or attempt.seen.lab_error))
+        dead = {} if passed else stage.daemons.dead(unsure=bool(attempt.timed_out or attempt.seen.lab_error))
         logs = [] if passed or dead else stage.log.keep(attempt)
         with self._turn:
-            if dead or (self._halted and not passed and not attempt.broken):
+            if dead or (self._halted and not passed):
                 self._halted = True
                 self._suspects.hold(attempt, dead)
             else:
@@ -140,8 +145,6 @@ class Workers:
                 if again:
                     others = ", ".join(sorted(beside))
                     self._alone.append((attempt.case, f"failed concurrently with {others} ({judgement.reason})"))
-                if attempt.broken:
-                    raise CellBroken(attempt.broken)
                 if not passed:
                     self._replace(worker, attempt, client)
             del self._in_flight[worker]
