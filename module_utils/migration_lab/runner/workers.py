@@ -5,7 +5,8 @@ Each worker has an agent of its own.  After a daemon's death no new case starts 
 last of them has found the culprit (suspects.py).
 
 Cases that kill a daemon, on purpose or by the ledger, run alone from the start, after the others: that costs them a restart
-each, and no other case anything.
+each, and no other case anything.  Cases that mostly wait have workers of their own beside the others, so that nobody waits for
+them; one worker alone stays alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from .suspects import Suspects
 
 # Verdicts that need no look at the daemons and no log.
 QUIET = (Verdict.PASS, Verdict.KNOWN)
+# Workers for cases that mostly wait, for each of the others.
+WAITING_PER_WORKER = 3
 
 
 class Workers:
@@ -36,7 +39,7 @@ class Workers:
         failed_beside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """
-        :param workers: cases at a time, at least 1.
+        :param workers: cases at a time, at least 1; cases that mostly wait come on top where it is more than 1.
         :param stop: asked before each case; true ends the run after the cases in flight.
         :param alone_again: whether a case that failed concurrently with others is run once more, alone.
         :param failed_beside: cases, by id with a note, that failed so before the run was interrupted.
@@ -44,10 +47,14 @@ class Workers:
         self._stage = stage
         alone = [case for case in cases if stage.rules.alone(case) or case.id in failed_beside]
         apart = {case.number for case in alone}
-        self._pending = deque(case for case in cases if case.number not in apart)
+        waiting = {case.number for case in cases if case.number not in apart and workers > 1 and stage.rules.waits(case)}
+        self._pending = deque(case for case in cases if case.number not in apart | waiting)
+        self._waiting = deque(case for case in cases if case.number in waiting)
         self._alone = deque((case, failed_beside.get(case.id, "")) for case in alone)
         self._alone_again = alone_again
         self._workers = min(workers, max(len(self._pending), 1))
+        # Those above _workers take only cases that wait.
+        self._threads = self._workers + min(WAITING_PER_WORKER * workers, len(waiting))
         self._stop = stop
         self._turn = threading.Condition()
         self._in_flight: dict[int, Case] = {}
@@ -64,7 +71,7 @@ class Workers:
         :raises CellBroken: when a case, which is in the journal, has broken the cell, so that the others need new machines.
         :raises LabError: when the lab cannot go on; what was done is in the journal.
         """
-        threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(self._workers)]
+        threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(self._threads)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -74,9 +81,9 @@ class Workers:
         if self._broken:
             raise LabError(f"the run broke down ({type(self._broken).__name__}: {self._broken})") from self._broken
         self._report_silent_death()
-        if self._alone and not self._pending:
+        if self._alone and not (self._pending or self._waiting):
             self._run_rest_alone()
-        return not self._pending and not self._alone
+        return not (self._pending or self._waiting or self._alone)
 
     def _run_rest_alone(self) -> None:
         with ClientAgent(self._stage.cell) as client:
@@ -111,9 +118,10 @@ class Workers:
         with self._turn:
             while self._halted and not self._broken:
                 self._turn.wait()
-            if self._broken or not self._pending or self._stop():
+            cases = self._pending if self._pending and worker < self._workers else self._waiting
+            if self._broken or not cases or self._stop():
                 return None
-            case = self._pending.popleft()
+            case = cases.popleft()
             others = {other.id for other in self._in_flight.values()}
             for number in self._in_flight:
                 self._beside[number].add(case.id)
@@ -151,7 +159,7 @@ class Workers:
             if self._halted and not self._in_flight:
                 self._suspects.sort_out(worker)
                 self._halted = False
-                self._stale = set(range(self._workers))
+                self._stale = set(range(self._threads))
                 self._turn.notify_all()
 
     def _replace(self, worker: int, attempt: Attempt, client: ClientAgent) -> None:

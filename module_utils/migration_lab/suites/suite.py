@@ -64,6 +64,10 @@ class Rules(ABC):
         deviation = self._deviation(case)
         return bool(self.expected_deaths(case)) or (deviation is not None and deviation.kills)
 
+    def waits(self, case: Case) -> bool:
+        """Whether the case mostly waits, for seconds, and leaves the machines free for others meanwhile."""
+        return False
+
     def protocol(self, case: Case) -> str:
         """The migration protocol that these versions use for the case."""
         return expect_protocol(case, self.shown)

@@ -18,6 +18,7 @@ from migration_lab.cell.agent_process import AgentDied, AgentProcess
 from migration_lab.cell.domains import Domains
 from migration_lab.cell.leftovers import find_leftovers, remove_leftovers
 from migration_lab.cell.machine import Machine
+from migration_lab.model.case import Case
 from migration_lab.model.errors import LabError
 from migration_lab.relay.steps import Step
 from migration_lab.runner.attempt_log import DaemonLog
@@ -53,6 +54,37 @@ def test_cases_start_in_order(cell: FakeCell) -> None:
 def test_there_are_not_more_workers_than_cases(cell: FakeCell) -> None:
     assert cell.run([A, B], workers=8, together=2)
     assert len(FakeClientAgent.made) == 2
+
+
+def know_waiting(cell: FakeCell, monkeypatch: pytest.MonkeyPatch, *cases: Case) -> None:
+    monkeypatch.setattr(type(cell.rules), "waits", lambda rules, case: case in cases)
+
+
+def test_cases_that_wait_run_beside_the_workers(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    know_waiting(cell, monkeypatch, *CASES[:8])
+    assert cell.run(CASES[:12], workers=2, together=8) is True
+    assert cell.runner.most == 8, "two workers, and three for each of them"
+    assert sorted(cell.runner.started) == sorted(case.id for case in CASES[:12]), "each once"
+    assert set(cell.record.cases) == set(cell.runner.started)
+
+
+def test_workers_take_cases_that_wait_when_there_are_no_others(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    know_waiting(cell, monkeypatch, *CASES[:9])
+    assert cell.run(CASES[:9], workers=2, together=7) is True
+    assert cell.runner.most == 7, "one worker, as there is nothing else to do, and six beside it"
+
+
+def test_one_worker_runs_one_case_at_a_time_whatever_waits(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    know_waiting(cell, monkeypatch, A, B)
+    assert cell.run([A, B, C]) is True
+    assert cell.runner.started == [A.id, B.id, C.id] and cell.runner.most == 1
+
+
+def test_stop_leaves_cases_that_wait_for_later(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    know_waiting(cell, monkeypatch, *CASES[1:12])
+    for case in CASES[:12]:
+        cell.behave(case, lambda attempt: cell.stop.set())
+    assert cell.run(CASES[:12], workers=2, together=7) is False
 
 
 def test_matrix_without_cases_is_complete(cell: FakeCell) -> None:

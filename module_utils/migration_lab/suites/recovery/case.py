@@ -130,18 +130,28 @@ def _smoke(every: Sequence[Triple], profile: Profile) -> _Chosen:
         yield chosen[fault], scenarios[number % len(scenarios)], flags[(number + number // len(scenarios)) % len(flags)]
 
 
-# Seconds that a case takes where nothing waits, and those that a machine is away. Cases that need not be alone share the time.
-_CASE, _BOOT, _BESIDE = 2.5, 8.0, 0.5
+# Seconds that a case takes where nothing waits, and those that a machine is away. Cases that need not be alone share the time: so
+# many at once of those that work, and of those that wait.
+_CASE, _BOOT, _WORKING, _WAITING = 2.5, 8.0, 2, 6
 
 
-def effort(case: RecoveryCase, keepalive: Mapping[str, int]) -> float:
-    """About how many seconds of a cell's time a case takes: silence and machines that boot cost the most.
+def waiting(fault: Fault, keepalive: Mapping[str, int]) -> float:
+    """About how many seconds nothing happens because something is silent or stands still.
 
     :param keepalive: ``interval`` in seconds, and ``count``.
     """
-    fault, endless = case.fault, keepalive["interval"] * (keepalive["count"] + 1)
+    endless = keepalive["interval"] * (keepalive["count"] + 1)
     lasting = [fault.seconds] if fault.delivery == "silent" else []
     lasting += [strike.seconds for strike in fault.strikes if strike.do.startswith("freeze-")]
-    waits = sum(endless if seconds is None else seconds for seconds in lasting)
-    boots = sum(_BOOT for strike in fault.strikes if strike.do == "power-cut")
-    return (_CASE + waits + boots) * (1 if fault.alone else _BESIDE)
+    return sum(endless if seconds is None else seconds for seconds in lasting)
+
+
+def effort(case: RecoveryCase, keepalive: Mapping[str, int]) -> float:
+    """About how many seconds of a cell's time a case takes: waiting and machines that boot cost the most.
+
+    :param keepalive: ``interval`` in seconds, and ``count``.
+    """
+    fault, waits = case.fault, waiting(case.fault, keepalive)
+    if not fault.alone:
+        return _CASE / _WORKING + waits / _WAITING
+    return _CASE + waits + sum(_BOOT for strike in fault.strikes if strike.do == "power-cut")

@@ -11,7 +11,7 @@ from ...judging.check import Judgement
 from ...judging.observation import Observation
 from ...model.case import SIDES, Case
 from ..suite import Rules, Suite
-from .case import RecoveryCase, choose, effort
+from .case import RecoveryCase, choose, effort, waiting
 from .checks import CHECKS, FURTHER_CHECKS, judge
 from .observation import RecoveryObservation
 from .outcome import outcome
@@ -46,6 +46,10 @@ class RecoveryRules(Rules):
     def alone(self, case: Case) -> bool:
         assert isinstance(case, RecoveryCase)
         return case.fault.alone or super().alone(case)
+
+    def waits(self, case: Case) -> bool:
+        assert isinstance(case, RecoveryCase)
+        return waiting(case.fault, self.profile["keepalive"]) > 0
 
 
 class RecoverySuite(Suite):

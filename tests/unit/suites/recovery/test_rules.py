@@ -12,7 +12,7 @@ from migration_lab.judging.deviation import Deviation
 from migration_lab.judging.observation import Copy, Outcome, Sight
 from migration_lab.model.case import FlagSet, Method, Scenario, State
 from migration_lab.model.verdict import Verdict
-from migration_lab.suites.recovery.case import RecoveryCase
+from migration_lab.suites.recovery.case import RecoveryCase, effort
 from migration_lab.suites.recovery.fault import Fault, Strike
 from migration_lab.suites.recovery.observation import RecoveryObservation, Told
 from migration_lab.suites.recovery.point import points
@@ -86,3 +86,18 @@ def test_a_manager_who_restarts_the_daemons_needs_them_for_one_case_at_a_time() 
     quiet = replace(CASE, fault=Fault("connection-closed", "connection", "", delivery="closed"))
     restarting = replace(rules(), profile={"promises": [], "aftermath": "restart-daemons"})
     assert restarting.expected_deaths(quiet) == {"source", "target"} and restarting.alone(quiet)
+
+
+@pytest.mark.parametrize(
+    ("fault", "waits"),
+    [
+        (Fault("silent", "connection", "", (), delivery="silent"), True),
+        (Fault("silent-3s", "connection", "", (), delivery="silent", seconds=3), True),
+        (Fault("agent-frozen", "client", "", (Strike("freeze-agent", "client"),)), True),
+        (Fault("connection-closed", "connection", "", (), delivery="closed"), False),
+    ],
+)
+def test_a_case_waits_where_something_is_silent_or_stands_still(fault: Fault, waits: bool) -> None:
+    keepalive = {"interval": 1, "count": 5}
+    assert replace(rules(), profile={"keepalive": keepalive}).waits(replace(CASE, fault=fault)) is waits
+    assert effort(replace(CASE, fault=fault), keepalive) == 1.25 + ({"silent-3s": 3}.get(fault.name, 6) / 6 if waits else 0)
