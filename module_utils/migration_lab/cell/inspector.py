@@ -18,6 +18,8 @@ import hashlib
 import os
 import re
 import struct
+import threading
+import time
 
 from .processes import open_file, qemu_processes, read_file
 from .serving import serve
@@ -33,6 +35,7 @@ RAM_ALIGNMENT = 2 * 1024 * 1024
 SEARCHED = 16 * 1024 * 1024
 
 PIECE = 1024 * 1024  # bytes of guest memory read at once
+SAMPLE_INTERVAL = 0.05  # seconds
 
 # Where libvirt's QEMU driver keeps what belongs to a domain.  Logs and caches stay: they are not left behind by mistake.
 DIRECTORIES = ("run/libvirt/qemu", "var/run/libvirt/qemu", "var/lib/libvirt/qemu", "etc/libvirt/qemu")
@@ -53,6 +56,42 @@ class QemuInspector(object):
         self._ram = {}  # process number: where the guest's RAM was last found
         self._digested = b""  # the memory of which a digest was last made
         self._sha1 = hashlib.sha1(self._digested).hexdigest()
+        self._sampled = {}  # by a domain's name where its counter is, and the samples
+        self._sampler = None
+        self._failure = ""
+
+    def begin_samples(self, name, memory_mib, status_offset):
+        """Look at a domain's processes again and again from now on; the time here, in seconds."""
+        self._sampled[name] = (memory_mib, status_offset, [])
+        if self._sampler is None or not self._sampler.is_alive():
+            self._failure = ""
+            self._sampler = threading.Thread(target=self._sample)
+            self._sampler.daemon = True
+            self._sampler.start()
+        return time.time()
+
+    def end_samples(self, name):
+        """What was seen since then: when, in the time here, and process numbers with counters, null where it was not ready."""
+        samples = self._sampled.pop(name)[2]
+        if self._failure:
+            raise RuntimeError(self._failure)
+        return samples
+
+    def _sample(self):
+        """Look at all domains that are to be, in a thread of its own: each look goes through all processes once."""
+        try:
+            while True:
+                started = time.time()
+                sampled = self._sampled.copy()
+                if sampled:
+                    seen = dict([(name, []) for name in sampled])
+                    for pid, _, name in qemu_processes(self._proc, *sampled):
+                        seen[name].append((pid, self._counter(pid, *sampled[name][:2])))
+                    for name in sampled:
+                        sampled[name][2].append((started, seen[name]))
+                time.sleep(max(0, started + SAMPLE_INTERVAL - time.time()))
+        except Exception as error:
+            self._failure = "%s: %s" % (type(error).__name__, error)
 
     def copies(self, name, memory_mib, status_offset):
         """A domain's processes with their counters, null where the guest is not ready."""
@@ -98,7 +137,7 @@ class QemuInspector(object):
 
     def _pids(self, name):
         """Numbers of a domain's QEMU processes."""
-        return [pid for pid, command_line in qemu_processes(self._proc, name)]
+        return [pid for pid, _, _ in qemu_processes(self._proc, name)]
 
     def _counter(self, pid, memory_mib, status_offset):
         """The guest's counter, None when the guest is not ready."""

@@ -10,10 +10,15 @@ def process_numbers(proc):
     return [int(entry) for entry in os.listdir(proc) if entry.isdigit()]
 
 
-def qemu_processes(proc, name):
-    """Numbers and command lines of a domain's QEMU processes, by number; a zombie has no command line any more."""
-    command_lines = [(pid, read_file(os.path.join(proc, str(pid), "cmdline"))) for pid in process_numbers(proc)]
-    return sorted([(pid, command_line) for pid, command_line in command_lines if domain_name(command_line) == name])
+def qemu_processes(proc, *names):
+    """Numbers, command lines and names of these domains' QEMU processes, by number; a zombie has no command line any more."""
+    found = []
+    for pid in sorted(process_numbers(proc)):
+        command_line = read_file(os.path.join(proc, str(pid), "cmdline"))
+        domain = domain_name(command_line)
+        if domain in names:
+            found.append((pid, command_line, domain))
+    return found
 
 
 def domain_name(command_line):

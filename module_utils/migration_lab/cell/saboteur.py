@@ -105,7 +105,7 @@ class Saboteur(object):
     def qemu(self, name):
         """A domain's processes: number, program, and the most memory that each had mapped, in KiB."""
         found = []
-        for pid, command_line in qemu_processes(self._proc, name):
+        for pid, command_line, _ in qemu_processes(self._proc, name):
             program = command_line.split(b"\0")[0].decode("utf-8", "replace")
             found.append({"pid": pid, "program": program, "peak_kib": self._peak(pid)})
         return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Optional
+from typing import Mapping, Optional
 
 from ..guest import pattern
 from ..guest.config import GuestConfig
@@ -39,6 +39,8 @@ LEFTOVER_PAUSES = (0.01, 0.1)
 
 # By machine and process number the counters of all processes of a guest, None where one cannot be read.
 Counters = dict[tuple[str, int], Optional[int]]
+# When one machine was looked at, in monotonic seconds, and the counters there by process number.
+Sample = tuple[float, dict[int, Optional[int]]]
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,25 @@ class Witness:
     def all_counters(self, guest: GuestConfig, name: str) -> Counters:
         """The counters of all processes of a guest on both machines."""
         return {(side, pid): counter for side in self._inspectors for pid, counter in self._copies(guest, side, name)}
+
+    def begin_samples(self, guest: GuestConfig, name: str) -> dict[str, float]:
+        """Have both machines look at a guest's processes every 50 ms, without being asked each time.
+
+        :returns: by machine what is to be added to its time to get monotonic seconds here.
+        """
+        offsets = {}
+        for side, inspector in self._inspectors.items():
+            before = time.monotonic()
+            there = inspector.call("begin_samples", name=name, **_place(guest))
+            offsets[side] = (before + time.monotonic()) / 2 - there
+        return offsets
+
+    def end_samples(self, name: str, offsets: Mapping[str, float]) -> dict[str, list[Sample]]:
+        """What was seen of a guest since ``begin_samples``, which returned the offsets, by machine."""
+        return {
+            side: [(when + offsets[side], dict(counters)) for when, counters in inspector.call("end_samples", name=name)]
+            for side, inspector in self._inspectors.items()
+        }
 
     def _copies(self, guest: GuestConfig, side: str, name: str) -> list[tuple[int, Optional[int]]]:
         """Process number and counter of each process of a guest on one side."""

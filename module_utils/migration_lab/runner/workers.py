@@ -28,7 +28,7 @@ from .suspects import Suspects
 # Verdicts that need no look at the daemons and no log.
 QUIET = (Verdict.PASS, Verdict.KNOWN)
 # Workers for cases that mostly wait, for each of the others.
-WAITING_PER_WORKER = 3
+WAITING_PER_WORKER = 2
 
 
 class Workers:

@@ -265,6 +265,33 @@ def test_both_processes_of_a_domain_are_shown(start: Callable[..., GuestProcess]
     assert last[halted.pid] == first[halted.pid] and last[running.pid] > first[running.pid]
 
 
+def test_samples_are_taken_of_several_domains_until_each_ends(start: Callable[..., GuestProcess]) -> None:
+    one, other = name_of("sampled"), name_of("sampled-too")
+    child, unready = start(one), start(other, ready=False)
+    looking, began = QemuInspector(), time.time()
+    assert began <= looking.begin_samples(one, **RAM) <= looking.begin_samples(other, **RAM) <= time.time()
+    time.sleep(0.5)
+    samples, others = looking.end_samples(one), looking.end_samples(other)
+    times, counters = [when for when, _ in samples], [seen[0][1] for _, seen in samples]
+    assert began <= times[0] < times[-1] <= time.time() and len(times) >= 3
+    assert {pid for _, seen in samples for pid, _ in seen} == {child.pid} and counters == sorted(set(counters))
+    assert all(seen == [(unready.pid, None)] for _, seen in others) and others
+    with pytest.raises(KeyError):
+        looking.end_samples(one)
+    assert looking.begin_samples(one, **RAM) and looking.end_samples(one) == [], "the old ones are gone"
+
+
+def test_samples_that_could_not_be_taken_are_an_error(machine: Path) -> None:
+    looking = inspecting(machine)
+    (machine / "proc/20/cmdline").unlink()
+    (machine / "proc/20/cmdline").mkdir()
+    for _ in range(2):
+        looking.begin_samples("mlab-noo-001", **RAM)
+        time.sleep(0.1)
+        with pytest.raises(RuntimeError, match="IsADirectoryError"):
+            looking.end_samples("mlab-noo-001")
+
+
 def test_of_two_processes_the_ready_one_is_read(start: Callable[..., GuestProcess]) -> None:
     name = name_of("target")
     waiting, ready = start(name, ready=False), start(name)

@@ -62,16 +62,16 @@ def know_waiting(cell: FakeCell, monkeypatch: pytest.MonkeyPatch, *cases: Case) 
 
 def test_cases_that_wait_run_beside_the_workers(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     know_waiting(cell, monkeypatch, *CASES[:8])
-    assert cell.run(CASES[:12], workers=2, together=8) is True
-    assert cell.runner.most == 8, "two workers, and three for each of them"
+    assert cell.run(CASES[:12], workers=2, together=6) is True
+    assert cell.runner.most == 6, "two workers, and two for each of them"
     assert sorted(cell.runner.started) == sorted(case.id for case in CASES[:12]), "each once"
     assert set(cell.record.cases) == set(cell.runner.started)
 
 
 def test_workers_take_cases_that_wait_when_there_are_no_others(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
     know_waiting(cell, monkeypatch, *CASES[:9])
-    assert cell.run(CASES[:9], workers=2, together=7) is True
-    assert cell.runner.most == 7, "one worker, as there is nothing else to do, and six beside it"
+    assert cell.run(CASES[:9], workers=2, together=5) is True
+    assert cell.runner.most == 5, "one worker, as there is nothing else to do, and four beside it"
 
 
 def test_one_worker_runs_one_case_at_a_time_whatever_waits(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_stop_leaves_cases_that_wait_for_later(cell: FakeCell, monkeypatch: pyte
     know_waiting(cell, monkeypatch, *CASES[1:12])
     for case in CASES[:12]:
         cell.behave(case, lambda attempt: cell.stop.set())
-    assert cell.run(CASES[:12], workers=2, together=7) is False
+    assert cell.run(CASES[:12], workers=2, together=5) is False
 
 
 def test_matrix_without_cases_is_complete(cell: FakeCell) -> None:

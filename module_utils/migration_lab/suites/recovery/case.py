@@ -132,7 +132,7 @@ def _smoke(every: Sequence[Triple], profile: Profile) -> _Chosen:
 
 # Seconds that a case takes where nothing waits, and those that a machine is away. Cases that need not be alone share the time: so
 # many at once of those that work, and of those that wait.
-_CASE, _BOOT, _WORKING, _WAITING = 2.5, 8.0, 2, 6
+_CASE, _BOOT, _WORKING, _WAITING = 2.5, 8.0, 2, 4
 
 
 def waiting(fault: Fault, keepalive: Mapping[str, int]) -> float:

@@ -29,10 +29,12 @@ from .striker import Armed, Striker
 from .watch import Watch, twice_seconds
 
 # Seconds between two looks at a world that is to become steady, for which it must stay the same, and in which it must.
-PAUSE = 0.05
+PAUSE = 0.1
 STEADY = 0.3
 STEADY_RESTARTED = 1.0  # a daemon that was restarted ends guests that it has lost a moment later
 STEADY_LIMIT = 20.0
+# Seconds for which a copy is watched that stands still.
+COUNTING = 0.15
 # Seconds for a strike that was begun to end.
 STRIKE_LIMIT = 15.0
 
@@ -226,7 +228,7 @@ class Recovery(Migration):
         guest, name, shown = self.guest(attempt), self.name(attempt), {"source": source, "target": target}
         first, started = self._witness.all_counters(guest, name), time.monotonic()
         while True:
-            time.sleep(2 * PAUSE)
+            time.sleep(PAUSE)
             last = self._witness.all_counters(guest, name)
             late = time.monotonic() - started
             grown = {
@@ -237,7 +239,7 @@ class Recovery(Migration):
                 key for key, growth in grown.items()
                 if not growth and (sight := shown[key[0]]) is not None and sight.state == State.RUNNING.value
             ]
-            if late >= COUNT_LIMIT or (late >= 3 * PAUSE and not waited_for):
+            if late >= COUNT_LIMIT or (late >= COUNTING and not waited_for):
                 return tuple(Copy(side, last.get((side, pid)), growth) for (side, pid), growth in grown.items())
 
     def _note_pattern(self, attempt: Attempt) -> None:

@@ -100,4 +100,4 @@ def test_a_manager_who_restarts_the_daemons_needs_them_for_one_case_at_a_time() 
 def test_a_case_waits_where_something_is_silent_or_stands_still(fault: Fault, waits: bool) -> None:
     keepalive = {"interval": 1, "count": 5}
     assert replace(rules(), profile={"keepalive": keepalive}).waits(replace(CASE, fault=fault)) is waits
-    assert effort(replace(CASE, fault=fault), keepalive) == 1.25 + ({"silent-3s": 3}.get(fault.name, 6) / 6 if waits else 0)
+    assert effort(replace(CASE, fault=fault), keepalive) == 1.25 + ({"silent-3s": 3}.get(fault.name, 6) / 4 if waits else 0)
