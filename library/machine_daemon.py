@@ -25,6 +25,7 @@ options:
       log: {description: The daemon's log file there., type: str}
       address: {description: Its address in the cell's network., type: str}
       namespace: {description: Command that prints the path of its network namespace., type: list, elements: str}
+      shortcut: {description: Command that prints a quicker C(exec) for the same., type: list, elements: str}
   may_fail:
     description: Return machines that cannot be repaired in RV(broken) instead of failing.
     type: bool

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Mapping, Optional
 from urllib.parse import urlsplit
 
+from ..model.case import ROLES
 from .machine import Machine
 
 
@@ -24,6 +25,10 @@ class Cell:
     target: Machine
     relayed: Mapping[str, str] = field(default_factory=dict)
     keepalive: Optional[Mapping[str, int]] = None
+
+    def direct(self) -> Cell:
+        """The cell with the quickest way to run commands on each machine (``Machine.direct``)."""
+        return replace(self, **{role: getattr(self, role).direct() for role in ROLES})
 
     def uri(self, path: str) -> str:
         """Where a daemon answers those that come by a path."""

@@ -102,6 +102,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
     path = journal_path(settings.folder, settings.cell_name)
     if path.exists() and not settings.resume:
         raise LabError(f"there is a journal already: {path}; resume it with resume=true, or start another run")
+    settings = replace(settings, cell=settings.cell.direct())
     with ExitStack() as ends:
         agent = AgentProcess(settings.cell.client.exec, settings.cell.client.python)
         ends.callback(agent.close)
@@ -184,6 +185,7 @@ def _header(settings: Settings, versions: Mapping[str, Any]) -> dict[str, Any]:
         "ledger": settings.ledger_id,
         "guest_checks": settings.guest_checks,
         "tap": settings.relay,
+        "commands": {role: " ".join(getattr(settings.cell, role).exec[:2]) for role in ROLES},
         "workers": settings.workers,
         "time_limit": settings.time_limit,
     }

@@ -48,6 +48,19 @@ def test_network_namespace_that_cannot_be_found_is_told() -> None:
         machine.network_namespace()
 
 
+def test_shortcut_replaces_the_exec_prefix(machine: Machine) -> None:
+    direct = replace(machine, exec=("/no/podman",), shortcut=("echo", "env WHERE=there")).direct()
+    assert direct.exec == ("env", "WHERE=there") and direct.run("sh", "-c", "echo $WHERE") == b"there\n"
+
+
+@pytest.mark.parametrize(
+    "shortcut", [(), ("true",), ("echo", "/no/runc exec 1234"), ("echo", "false"), ("echo", "true"), ("/no/podman",), ("false",)]
+)
+def test_shortcut_that_leads_nowhere_changes_nothing(machine: Machine, shortcut: tuple[str, ...]) -> None:
+    longer = replace(machine, exec=("env", "WHERE=there"), shortcut=shortcut)
+    assert longer.direct() == longer
+
+
 def test_command_runs_behind_the_exec_prefix(machine: Machine) -> None:
     assert replace(machine, exec=("env", "WHERE=there")).run("sh", "-c", "echo $WHERE") == b"there\n"
 
