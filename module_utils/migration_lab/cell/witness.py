@@ -3,8 +3,8 @@
 
 Whether a guest runs, once, with its memory whole, is read from the QEMU processes themselves: their counter and the pattern
 in their memory (guest/).  libvirt's own memoryPeek cannot be called through the Python bindings of 2011, and would not tell
-two copies of a guest apart.  An inspector (inspector.py) is shared by all workers. A call takes a millisecond, but crosses
-four processes to the machine and back, so the witness makes few: it sleeps until there can be something new to see.
+two copies of a guest apart.  An inspector (inspector.py) is shared by all workers. A call takes a millisecond, and more
+where it crosses podman (``Machine.direct``), so the witness makes few: it sleeps until there can be something new to see.
 """
 
 from __future__ import annotations
