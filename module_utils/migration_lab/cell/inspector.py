@@ -57,41 +57,49 @@ class QemuInspector(object):
         self._digested = b""  # the memory of which a digest was last made
         self._sha1 = hashlib.sha1(self._digested).hexdigest()
         self._sampled = {}  # by a domain's name where its counter is, and the samples
-        self._sampler = None
-        self._failure = ""
+        self._sampler = None  # the thread that takes them, while there is something to look at
+        self._turn = threading.Lock()
 
     def begin_samples(self, name, memory_mib, status_offset):
         """Look at a domain's processes again and again from now on; the time here, in seconds."""
-        self._sampled[name] = (memory_mib, status_offset, [])
-        if self._sampler is None or not self._sampler.is_alive():
-            self._failure = ""
+        self._turn.acquire()
+        self._sampled[name] = {"memory_mib": memory_mib, "status_offset": status_offset, "samples": [], "failure": ""}
+        if self._sampler is None:
             self._sampler = threading.Thread(target=self._sample)
             self._sampler.daemon = True
             self._sampler.start()
+        self._turn.release()
         return time.time()
 
     def end_samples(self, name):
         """What was seen since then: when, in the time here, and process numbers with counters, null where it was not ready."""
-        samples = self._sampled.pop(name)[2]
-        if self._failure:
-            raise RuntimeError(self._failure)
-        return samples
+        sampled = self._sampled.pop(name)
+        if sampled["failure"]:
+            raise RuntimeError(sampled["failure"])
+        return sampled["samples"]
 
     def _sample(self):
         """Look at all domains that are to be, in a thread of its own: each look goes through all processes once."""
-        try:
-            while True:
-                started = time.time()
-                sampled = self._sampled.copy()
-                if sampled:
-                    seen = dict([(name, []) for name in sampled])
-                    for pid, _, name in qemu_processes(self._proc, *sampled):
-                        seen[name].append((pid, self._counter(pid, *sampled[name][:2])))
-                    for name in sampled:
-                        sampled[name][2].append((started, seen[name]))
-                time.sleep(max(0, started + SAMPLE_INTERVAL - time.time()))
-        except Exception as error:
-            self._failure = "%s: %s" % (type(error).__name__, error)
+        while True:
+            started = time.time()
+            self._turn.acquire()
+            sampled = self._sampled.copy()
+            if not sampled:
+                self._sampler = None
+            self._turn.release()
+            if not sampled:
+                return
+            try:
+                seen = dict([(name, []) for name in sampled])
+                for pid, _, name in qemu_processes(self._proc, *sampled):
+                    of = sampled[name]
+                    seen[name].append((pid, self._counter(pid, of["memory_mib"], of["status_offset"])))
+                for name in sampled:
+                    sampled[name]["samples"].append((started, seen[name]))
+            except Exception as error:
+                for of in sampled.values():
+                    of["failure"] = "%s: %s" % (type(error).__name__, error)
+            time.sleep(max(0, started + SAMPLE_INTERVAL - time.time()))
 
     def copies(self, name, memory_mib, status_offset):
         """A domain's processes with their counters, null where the guest is not ready."""
