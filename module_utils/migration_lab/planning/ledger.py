@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import copy
 import fnmatch
+import hashlib
 import json
-from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ..judging.condition import CONDITIONS, RECOVERY, STRUCK, Conditions
 from ..judging.deviation import Deviation
@@ -41,13 +41,33 @@ def load_ledger(scenarios: Path) -> list[dict[str, Any]]:
     :raises LabError: naming file, entry and field, when an entry is wrong, applies to nothing that exists, or applies to
         a case that another one applies to as well.
     """
-    files = sorted(path for path in scenarios.rglob("*") if path.is_file())
-    return copy.deepcopy(_checked(scenarios, tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files)))
+    return copy.deepcopy(_once(("ledger", _content(scenarios)), lambda: _checked(scenarios)))
 
 
-@lru_cache(maxsize=4)
-def _checked(scenarios: Path, _files: tuple[tuple[Path, int, int], ...]) -> list[dict[str, Any]]:
-    """The same; once for as long as no file of the scenarios changes, since to compare all entries takes 0.3 s."""
+# What was made of files, by what was made and their content; the last few.
+_made: dict[tuple[Any, ...], Any] = {}
+_KEPT = 8
+
+
+def _once(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What ``make`` returns, made only once for a key: to compare all entries with all cases takes a second."""
+    if key not in _made:
+        made = make()
+        while len(_made) >= _KEPT:
+            del _made[next(iter(_made))]
+        _made[key] = made
+    return _made[key]
+
+
+def _content(folder: Path) -> str:
+    """A digest of all files below a folder and their paths in it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(repr((str(path.relative_to(folder)), path.read_bytes())).encode())
+    return digest.hexdigest()
+
+
+def _checked(scenarios: Path) -> list[dict[str, Any]]:
     path = scenarios / LEDGER_FILE
     entries: list[dict[str, Any]] = read_yaml(path)
     validate(entries, ledger_schema(scenarios), str(path))
@@ -61,7 +81,9 @@ def _checked(scenarios: Path, _files: tuple[tuple[Path, int, int], ...]) -> list
     struck = any(deviation.when.values["suite"] == RECOVERY for deviation in ledger)
     if struck:
         _check_patterns(entries, scenarios, str(path))
-    cases = _all_cases(scenarios, _guests(entries, scenarios, str(path)), struck)
+    guests = _guests(entries, scenarios, str(path))
+    made_of = tuple(_content(scenarios / folder) for folder in ("profiles", "faults", "schema"))
+    cases = _once(("cases", made_of, tuple(guests), struck), lambda: _all_cases(scenarios, guests, struck))
     reached = {deviation.id: _reached(deviation, cases) for deviation in ledger}
     for deviation in ledger:
         if not reached[deviation.id]:
