@@ -96,6 +96,7 @@ class GuestProcess:
 
     def halt(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
 
     def end(self) -> None:
         """End it; may be called again."""

@@ -27,7 +27,7 @@ MODULES = {
     "stat": {"S_IFBLK", "S_ISREG"},
     "struct": {"pack", "unpack"},
     "sys": {"argv", "exc_info", "executable", "exit", "modules", "stderr", "stdin", "stdout", "version", "version_info"},
-    "threading": {"Thread"},
+    "threading": {"Lock", "Thread"},
     "time": {"sleep", "strftime", "time"},
     "types": {"ModuleType"},
 }

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fake_machines import GuestProcess
+from fake_rpc import wait_for
 from interpreters import interpreters
 from migration_lab.cell import inspector
 from migration_lab.cell.agent_process import BOOTSTRAP, sent
@@ -206,9 +207,8 @@ def test_guest_memory_is_found_wherever_it_is_in_its_mapping(start: Callable[...
     looking = QemuInspector()
     (first,) = looking.copies(name, **RAM)
     assert first["pid"] == child.pid
-    time.sleep(0.05)
-    (later,) = looking.copies(name, **RAM)
-    assert 0 <= first["counter"] < later["counter"] < 1000
+    (later,) = wait_for(lambda: [copy for copy in looking.copies(name, **RAM) if copy["counter"] > first["counter"]])
+    assert 0 <= first["counter"] < later["counter"] < 10_000
     assert looking.digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB) == DIGEST
 
 
@@ -259,7 +259,7 @@ def test_both_processes_of_a_domain_are_shown(start: Callable[..., GuestProcess]
     halted.halt()
     looking = QemuInspector()
     first = {copy["pid"]: copy["counter"] for copy in looking.copies(name, **RAM)}
-    time.sleep(0.1)
+    wait_for(lambda: {copy["pid"]: copy["counter"] for copy in looking.copies(name, **RAM)}[running.pid] > first[running.pid])
     last = {copy["pid"]: copy["counter"] for copy in looking.copies(name, **RAM)}
     assert set(first) == set(last) == {halted.pid, running.pid}, "one domain, two processes"
     assert last[halted.pid] == first[halted.pid] and last[running.pid] > first[running.pid]
@@ -270,19 +270,16 @@ def test_samples_are_taken_of_several_domains_until_each_ends(start: Callable[..
     child, unready = start(one), start(other, ready=False)
     looking, began = QemuInspector(), time.time()
     assert began <= looking.begin_samples(one, **RAM) <= looking.begin_samples(other, **RAM) <= time.time()
-    time.sleep(0.5)
+    wait_for(lambda: len({seen[0][1] for _, seen in looking._sampled[one]["samples"]}) >= 3)
     samples, others = looking.end_samples(one), looking.end_samples(other)
     times, counters = [when for when, _ in samples], [seen[0][1] for _, seen in samples]
-    assert began <= times[0] < times[-1] <= time.time() and len(times) >= 3
-    assert {pid for _, seen in samples for pid, _ in seen} == {child.pid} and counters == sorted(set(counters))
+    assert began <= times[0] < times[-1] <= time.time() and times == sorted(set(times))
+    assert {pid for _, seen in samples for pid, _ in seen} == {child.pid} and counters == sorted(counters)
     assert all(seen == [(unready.pid, None)] for _, seen in others) and others
     with pytest.raises(KeyError):
         looking.end_samples(one)
     assert looking.begin_samples(one, **RAM) and len(looking.end_samples(one)) <= 1, "the old ones are gone"
-    deadline = time.monotonic() + 5
-    while looking._sampler is not None:
-        assert time.monotonic() < deadline, "nothing is left to look at"
-        time.sleep(0.01)
+    wait_for(lambda: looking._sampler is None)  # nothing is left to look at
 
 
 def test_samples_that_could_not_be_taken_are_an_error(machine: Path) -> None:
@@ -291,7 +288,7 @@ def test_samples_that_could_not_be_taken_are_an_error(machine: Path) -> None:
     (machine / "proc/20/cmdline").mkdir()
     for _ in range(2):
         looking.begin_samples("mlab-noo-001", **RAM)
-        time.sleep(0.1)
+        wait_for(lambda: looking._sampled["mlab-noo-001"]["failure"])
         with pytest.raises(RuntimeError, match="IsADirectoryError"):
             looking.end_samples("mlab-noo-001")
 
