@@ -33,6 +33,7 @@ options:
             description: Command that prints the path of its network namespace on the lab host, if it has one of its own.
             type: list
             elements: str
+          shortcut: {description: Command that prints a quicker C(exec) for the same., type: list, elements: str}
       source: *machine
       target: *machine
 """
