@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Speed and memory of the lab on this machine, as JSON on standard output; what it does meanwhile goes to standard error.
 
-    make bench                            all of it, about 45 minutes on 2 cores
+    make bench                            all of it, about 40 minutes on 2 cores
     BENCH=matrix,provision make bench     some parts; the others are checks, between, full, recovery, report,
                                           recovery_report and history
 """
