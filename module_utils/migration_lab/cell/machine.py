@@ -72,11 +72,15 @@ class Machine:
 
     def direct(self) -> Machine:
         """The machine with the ``exec`` that its ``shortcut`` prints; as it is where there is none, or it does not work here."""
+        if not self.shortcut:
+            return self
         try:
-            shorter = replace(self, exec=tuple(self.shortcut and _run(self.name, self.shortcut, timeout=30).decode().split()))
-            return shorter if shorter.exec and shorter.run("echo", "works").split() == [b"works"] else self
+            prefix = tuple(_run(self.name, self.shortcut, timeout=30).decode().split())
+            shorter = replace(self, exec=prefix)
+            works = prefix and shorter.run("echo", "works").split() == [b"works"]
         except LabError:
             return self
+        return shorter if works else self
 
     def network_namespace(self) -> Optional[str]:
         """Path of the machine's network namespace on the lab host; None when it has none of its own there.

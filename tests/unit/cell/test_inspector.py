@@ -208,7 +208,7 @@ def test_guest_memory_is_found_wherever_it_is_in_its_mapping(start: Callable[...
     (first,) = looking.copies(name, **RAM)
     assert first["pid"] == child.pid
     (later,) = wait_for(lambda: [copy for copy in looking.copies(name, **RAM) if copy["counter"] > first["counter"]])
-    assert 0 <= first["counter"] < later["counter"] < 10_000
+    assert 0 <= first["counter"] < later["counter"] < 1000
     assert looking.digest(name, **RAM, address_offset=4 * MIB, size=8 * MIB) == DIGEST
 
 
