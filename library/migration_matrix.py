@@ -154,7 +154,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-broken:
+cell_broken:
   description: Whether a case, which is in the journal, has broken the cell, so that the others need new machines and O(resume).
   returned: on failure
   type: bool
@@ -289,7 +289,7 @@ def main() -> None:
             raise LabError("workers must be at least 1, and prefix not empty: domains that are not the lab's could be touched")
         result = run_combination(settings)
     except LabError as error:
-        module.fail_json(msg=str(error), broken=isinstance(error, CellBroken))
+        module.fail_json(msg=str(error), cell_broken=isinstance(error, CellBroken))
     module.exit_json(changed=result["ran"] > 0, planned=planned, **result)
 
 
