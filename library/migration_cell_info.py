@@ -47,8 +47,9 @@ EXAMPLES = r"""
 RETURN = r"""
 versions:
   description:
-    - By role the versions of libvirt and of the kernel, and a digest of the installed packages where dpkg has them; for the
-      client also the version of Python, for source and target also that of the hypervisor, and their host name.
+    - By role the versions of libvirt and of the kernel; where dpkg or rpm has the packages, a digest of those that are installed,
+      and the version of libvirt's (C(libvirt_package), such as C(deb 9.0.0-4+deb12u2)) and of QEMU's (C(qemu_package), not of the
+      client); for the client also the version of Python, for source and target also that of the hypervisor, and their host name.
   returned: always
   type: dict
 """

@@ -30,8 +30,24 @@ _MACHINE_ARGUMENT = {
 MACHINES_ARGUMENT = {**_MACHINE_ARGUMENT, "type": "list", "elements": "dict"}
 CELL_ARGUMENT = {"type": "dict", "required": True, "options": dict.fromkeys(ROLES, _MACHINE_ARGUMENT)}
 
-# A digest of dpkg's list, on machines that have one: libvirt's own number is the same in all packages of one release.
-SYSTEM = "uname -r; if [ -e /var/lib/dpkg/status ]; then sha256sum </var/lib/dpkg/status; else echo; fi"
+# The kernel; a digest of what is installed, on machines that have dpkg or rpm; the packages of libvirt and QEMU with their
+# versions, as libvirt's own number is the same in all revisions; and whether a tree has taken the place of libvirt's.
+SYSTEM = r"""
+uname -r
+if [ -e /var/lib/dpkg/status ]; then
+    sha256sum </var/lib/dpkg/status
+    dpkg-query -W -f 'deb ${Package} ${Version} ${Status}\n' libvirt0 'qemu-system*' qemu-kvm 2>/dev/null | grep ' installed$'
+elif rpm --version >/dev/null 2>&1; then
+    rpm -qa | sort | sha256sum
+    rpm -qa --qf 'rpm %{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n' libvirt libvirt-libs 'qemu*' | sort
+else
+    echo
+fi
+if [ -e /etc/migration-lab-tree ]; then echo tree; fi
+"""
+# Whose version a machine reports; all that are made of one source package have the same.
+_LIBVIRT = re.compile(r"(deb|rpm) (?:libvirt0|libvirt-libs|libvirt) (\S+)")
+_QEMU = re.compile(r"(deb|rpm) (?:qemu-system\S*|qemu-kvm-core|qemu-kvm|qemu-x86|qemu) (\S+)")
 
 
 @dataclass(frozen=True)
@@ -97,12 +113,18 @@ class Machine:
     def system(self) -> dict[str, str]:
         """What the machine runs on and is made of.
 
-        :returns: ``kernel``, its release, which containers have from their lab host, and where dpkg installs the packages
-            ``packages``, a digest of all that are installed and their versions.
+        :returns: ``kernel``, its release, which containers have from their lab host, and where dpkg or rpm installs the packages
+            ``packages``, a digest of all that are installed and their versions, ``libvirt_package`` and ``qemu_package``, the
+            versions of theirs with the format before them (``deb 9.0.0-4+deb12u2``).
         :raises LabError: when it does not say.
         """
-        kernel, packages = self.run("sh", "-c", SYSTEM).decode(errors="replace").splitlines()
-        return {"kernel": kernel, **({"packages": packages[:12]} if packages else {})}
+        kernel, digest, *packages = self.run("sh", "-c", SYSTEM).decode(errors="replace").splitlines()
+        found = {"kernel": kernel, "packages": digest[:12]}
+        for name, pattern in (("libvirt_package", _LIBVIRT), ("qemu_package", _QEMU)):
+            match = next(filter(None, map(pattern.match, packages)), None)
+            if match and not (pattern is _LIBVIRT and "tree" in packages):
+                found[name] = f"{match[1]} {match[2]}"
+        return {name: value for name, value in found.items() if value}
 
     def daemon_process(self) -> Optional[int]:
         """The daemon's process number, or None when it does not run."""

@@ -23,8 +23,8 @@ def read_versions(
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
     :param machine_types: of the guests, each with its architecture before it; both hypervisors must know them.
-    :returns: by role: ``libvirt``, ``kernel`` and ``packages`` (``Machine.system``), and ``python`` for the client,
-        ``hypervisor`` (QEMU) and ``hostname`` for the daemons.
+    :returns: by role: ``libvirt`` and what ``Machine.system`` returns, ``python`` for the client, ``hypervisor`` (QEMU) and
+        ``hostname`` for the daemons.
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
     """
     deadline = time.monotonic() + wait
@@ -41,6 +41,7 @@ def read_versions(
         versions = {
             "client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"], **systems["client"].result()},
         }
+        versions["client"].pop("qemu_package", None)  # is in its image, and runs nothing
         for role, machine in (("source", cell.source), ("target", cell.target)):
             opened = _open(agent, role, machine.name, machine.uri, deadline)
             qemu = agent.call("hypervisor", 60, connection=role)["hypervisor"]

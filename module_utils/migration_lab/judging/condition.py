@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping, Optional
 
 from ..model.case import MIGRATE_FLAGS, ROLES, SIDES, Case, Method, State
 from ..model.errors import LabError
+from ..model.package_version import package_key
 from ..model.protocol import PROTOCOL_V3
 from ..model.version import parse_version
 
@@ -22,10 +23,10 @@ _ENDLESS = 10**12
 
 @dataclass(frozen=True)
 class Versions:
-    """A range of version numbers: ``low`` is in it, ``end`` is not."""
+    """A range of version numbers, or of packages' versions in their order: ``low`` is in it, ``end`` is not."""
 
-    low: int = 0
-    end: int = _ENDLESS
+    low: Any = 0
+    end: Any = _ENDLESS
 
     @classmethod
     def parse(cls, text: str) -> Versions:
@@ -33,15 +34,28 @@ class Versions:
 
         :raises LabError: when the text is no range, or no version is in it.
         """
-        match = re.fullmatch(r"(?:>=(\S+))?\s*(?:<([^=\s]\S*))?", text)
-        if not match or not (match[1] or match[2]):
-            raise LabError(f"'{text}' is not a range of versions; write it like '>=0.9.2 <1.3.0'")
-        versions = cls(parse_version(match[1]) if match[1] else 0, parse_version(match[2]) if match[2] else _ENDLESS)
-        if versions.empty:
-            raise LabError(f"the range '{text}' has no version in it")
-        return versions
+        low, end = _bounds(text, text, ">=0.9.2 <1.3.0")
+        return cls(parse_version(low) if low else 0, parse_version(end) if end else _ENDLESS)._filled(text)
 
-    def __contains__(self, version: int) -> bool:
+    @classmethod
+    def parse_package(cls, text: str) -> Versions:
+        """A range of packages' versions with their format before it: ``deb >=11.3.0-1 <11.3.0-3+deb13u3``.
+
+        :raises LabError: when the text is no such range, or no version is in it.
+        """
+        example = "deb >=11.3.0-1 <11.3.0-3+deb13u3"
+        form, _, versions = text.partition(" ")
+        if form not in {"deb", "rpm"}:
+            raise LabError(f"'{text}' is not a range of packages' versions; write it like '{example}'")
+        keys = [package_key(f"{form} {bound}") if bound else None for bound in _bounds(text, versions, example)]
+        return cls(keys[0] or (form, -1), keys[1] or (form, _ENDLESS))._filled(text)
+
+    def _filled(self, text: str) -> Versions:
+        if self.empty:
+            raise LabError(f"the range '{text}' has no version in it")
+        return self
+
+    def __contains__(self, version: Any) -> bool:
         return self.low <= version < self.end
 
     def __and__(self, other: Versions) -> Versions:
@@ -49,17 +63,26 @@ class Versions:
 
     @property
     def empty(self) -> bool:
-        return self.low >= self.end
+        return bool(self.low >= self.end)
+
+
+def _bounds(text: str, versions: str, example: str) -> tuple[Optional[str], Optional[str]]:
+    match = re.fullmatch(r"(?:>=(\S+))?\s*(?:<([^=\s]\S*))?", versions)
+    if not match or not (match[1] or match[2]):
+        raise LabError(f"'{text}' is not a range of versions; write it like '{example}'")
+    return match[1], match[2]
 
 
 @dataclass(frozen=True)
 class Situation:
     """What cases run on: versions by role as libvirt and QEMU report them, as numbers (9.0.0 is 9000000), and the protocol
-    that the oracle expects for the case, ``v2`` or ``v3``. A peer that the relay presents as older reports what it is."""
+    that the oracle expects for the case, ``v2`` or ``v3``. A peer that the relay presents as older reports what it is.
+    ``packages``: the packages' versions by the condition's name (``PACKAGES``), where the machines have packages."""
 
     libvirt: Mapping[str, int]
     qemu: Mapping[str, int]
     protocol: str
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,13 +121,54 @@ def _range(words: str, reported: Callable[[Situation], Mapping[str, int]], role:
     )
 
 
+def _packages(words: str, name: str) -> Condition:
+    """A range of packages' versions, of one format: the same number of libvirt's may misbehave in some revisions only."""
+
+    def text(value: str) -> str:
+        form, _, versions = value.partition(" ")
+        return f"{words} {form} {_versions_text(versions)}"
+
+    return Condition(
+        {"type": "string"}, text,
+        situation=lambda versions, situation: name in situation.packages and package_key(situation.packages[name]) in versions,
+    )
+
+
 VERSIONS = {
     **{role: _range(role, lambda situation: situation.libvirt, role) for role in ROLES},
     **{f"{role}_qemu": _range(f"QEMU of the {role}", lambda situation: situation.qemu, role) for role in SIDES},
 }
 
+PACKAGES = {
+    **{f"{role}_package": _packages(f"package of the {role}", f"{role}_package") for role in ROLES},
+    **{f"{role}_qemu_package": _packages(f"QEMU's package of the {role}", f"{role}_qemu_package") for role in SIDES},
+}
+RANGES = {**VERSIONS, **PACKAGES}
+
+
+def reported_as(name: str) -> tuple[str, str]:
+    """Of a condition in RANGES, the role whose machine reports the version, and the key of its answer."""
+    role, *what = name.split("_")
+    key = {"": "libvirt", "qemu": "hypervisor", "package": "libvirt_package", "qemu_package": "qemu_package"}["_".join(what)]
+    return role, key
+
+
+def parse_range(name: str, text: str) -> Versions:
+    """The value of a condition in RANGES.
+
+    :raises LabError: when it is not a range of what the condition is on.
+    """
+    return Versions.parse_package(text) if name in PACKAGES else Versions.parse(text)
+
+
+def reported_packages(versions: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The packages' versions that machines have reported, by the condition's name."""
+    places = {name: reported_as(name) for name in PACKAGES}
+    return {name: versions[role][key] for name, (role, key) in places.items() if key in versions.get(role, {})}
+
+
 CONDITIONS: dict[str, Condition] = {
-    **VERSIONS,
+    **RANGES,
     # The one expected of the case, where a peer that the relay presents as old counts as old.
     "protocol": Condition(
         {"enum": ["v2", "v3"]}, lambda protocol: f"protocol {protocol}",
@@ -168,10 +232,10 @@ class Conditions:
         :raises LabError: naming the field, when it is not a range of versions.
         """
         values = dict(data)
-        for name in VERSIONS:
+        for name in RANGES:
             if name in data:
                 try:
-                    values[name] = Versions.parse(data[name])
+                    values[name] = parse_range(name, data[name])
                 except LabError as error:
                     raise LabError(f"when, {name}: {error}") from error
         return cls(values)
@@ -190,10 +254,9 @@ class Conditions:
         protocols = {side.values["protocol"] for side in sides if "protocol" in side.values}
         if len(protocols) > 1:
             return False
-        for name in VERSIONS:
-            common = Versions()
-            for side in sides:
-                common &= side.values.get(name, Versions())
+        for name in RANGES:
+            ranges = [side.values[name] for side in sides if name in side.values] or [Versions()]
+            common = ranges[0] & ranges[-1]
             # No real version below it speaks v3, while the relay can make any version speak v2.
             if "v3" in protocols and (name in SIDES or (name == "client" and method is Method.NORMAL)):
                 common &= Versions(low=PROTOCOL_V3)

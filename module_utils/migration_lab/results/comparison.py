@@ -31,7 +31,8 @@ _FACTS = {
 
 # What machines report, with what it is called; the host's name says nothing.
 _VERSIONS = {
-    "libvirt": "libvirt", "hypervisor": "QEMU", "kernel": "kernel", "python": "Python", "packages": "digest of the packages",
+    "libvirt": "libvirt", "hypervisor": "QEMU", "libvirt_package": "package of libvirt", "qemu_package": "package of QEMU",
+    "kernel": "kernel", "python": "Python", "packages": "digest of the packages",
 }
 
 

@@ -8,11 +8,12 @@ from typing import Any, Mapping, Optional, Sequence
 
 from ..journal.case_result import CaseResult
 from ..judging.check import FAIL
-from ..judging.condition import VERSIONS, Versions
+from ..judging.condition import PACKAGES, RANGES, parse_range, reported_as
 from ..judging.deviation import Effect
 from ..model.case import Method
 from ..model.combination import classes
 from ..model.errors import LabError
+from ..model.package_version import package_key
 from ..model.verdict import Verdict
 from ..model.version import parse_version
 from ..own_guest.adaptation import OwnGuest
@@ -277,12 +278,13 @@ def _advice(
 
 
 def _versions_fit(when: Mapping[str, Any], combination: CombinationResult) -> bool:
-    for name in VERSIONS:
+    for name in RANGES:
         if name in when:
-            role, _, qemu = name.partition("_")
-            version = combination.versions.get(role, {}).get("hypervisor" if qemu else "libvirt", "")
+            role, key = reported_as(name)
+            version = combination.versions.get(role, {}).get(key, "")
             try:
-                if parse_version(version) not in Versions.parse(when[name]):
+                number: Any = package_key(version) if name in PACKAGES else parse_version(version)
+                if number not in parse_range(name, when[name]):
                     return False
             except (LabError, ValueError):
                 return False

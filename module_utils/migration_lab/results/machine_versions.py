@@ -13,6 +13,8 @@ _ASKED = {
     "libvirt daemon": (("source", "target"), "libvirt"),
     "libvirt client library": (("client",), "libvirt"),
     "QEMU": (("source", "target"), "hypervisor"),
+    "package of libvirt": (("client", "source", "target"), "libvirt_package"),
+    "package of QEMU": (("source", "target"), "qemu_package"),
     "kernel": (("client", "source", "target"), "kernel"),
     "Python of the client": (("client",), "python"),
 }

@@ -22,6 +22,7 @@ from ..guest.kernel import build
 from ..journal.case_result import HELD_BESIDE
 from ..journal.files import journal_path, journal_paths
 from ..journal.journal import SCHEMA, Journal, Record, check_same, read_journal, read_journals
+from ..judging.condition import reported_packages
 from ..judging.deviation import Deviation
 from ..model.case import ROLES, SIDES, Case
 from ..model.digest import bytes_id
@@ -164,7 +165,7 @@ def _rules(settings: Settings, versions: Mapping[str, Mapping[str, str]]) -> Rul
     }
     qemu = {role: parse_version(versions[role]["hypervisor"]) for role in SIDES}
     ledger = tuple(map(Deviation.from_data, settings.deviations))
-    return settings.suite.rules(reported, qemu, shown, settings.relay, ledger, settings.profile)
+    return settings.suite.rules(reported, qemu, shown, settings.relay, ledger, settings.profile, reported_packages(versions))
 
 
 def _header(settings: Settings, versions: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Rules(ABC):
 
     ``libvirt`` and ``qemu`` are the versions that the machines report, by role, as numbers; ``shown`` is libvirt's as the
     other machines see it, lower where the relay presents an older one; ``relayed``: whether a relay saw the
-    protocol.  ``profile`` is the data of the run's profile.
+    protocol.  ``profile`` is the data of the run's profile. ``packages`` are the packages' versions, as ``Situation`` has them.
     """
 
     libvirt: Mapping[str, int]
@@ -31,6 +31,7 @@ class Rules(ABC):
     relayed: bool = False
     ledger: Sequence[Deviation] = field(default_factory=tuple)
     profile: Mapping[str, Any] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
 
     @abstractmethod
     def compare(self, case: Case, seen: Observation) -> Judgement:
@@ -74,7 +75,7 @@ class Rules(ABC):
 
     def situation(self, case: Case) -> Situation:
         """What the case runs on, for conditions on it."""
-        return Situation(self.libvirt, self.qemu, self.protocol(case))
+        return Situation(self.libvirt, self.qemu, self.protocol(case), self.packages)
 
     def _deviation(self, case: Case) -> Optional[Deviation]:
         return find(self.ledger, case, self.situation(case))

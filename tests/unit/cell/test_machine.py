@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +133,37 @@ def test_kernels_word_on_a_crash_is_taken_from_its_time_only(
     monkeypatch.setattr(Machine, "run", lambda self, *command: log.encode())
     lines = machine.crash_since(seconds).splitlines()
     assert [line.partition("segfault ")[2][:4] for line in lines] == found
+
+
+@pytest.mark.parametrize(
+    ("says", "packages"),
+    [
+        (
+            "deb libvirt0 9.0.0-4+deb12u2 install ok installed\ndeb qemu-system-common 1:7.2+dfsg-7 install ok installed\n",
+            {"libvirt_package": "deb 9.0.0-4+deb12u2", "qemu_package": "deb 1:7.2+dfsg-7"},
+        ),
+        (
+            "deb libvirt0 9.0.0-4 install ok installed\ndeb qemu-kvm 1.7.2 install ok installed\ntree\n",
+            {"qemu_package": "deb 1.7.2"},
+        ),
+        (
+            "rpm libvirt-libs 11.3.0-1.fc42\nrpm qemu-guest-agent 3:1-1\nrpm qemu-kvm-core 2:9.2.4-1.fc42\n",
+            {"libvirt_package": "rpm 11.3.0-1.fc42", "qemu_package": "rpm 2:9.2.4-1.fc42"},
+        ),
+        ("", {}),
+    ],
+    ids=["deb", "tree", "rpm", "nothing"],
+)
+def test_packages_of_libvirt_and_qemu_are_those_that_run(tmp_path: Path, says: str, packages: dict[str, str]) -> None:
+    (tmp_path / "says").write_text(f"6.18\n0123456789abcdef\n{says}")
+    machine = Machine("a-source", ("sh", "-c", f"cat {tmp_path}/says", "sh"), "python3")
+    assert machine.system() == {"kernel": "6.18", "packages": "0123456789ab", **packages}
+
+
+def test_machine_without_a_list_of_packages_has_its_kernel(tmp_path: Path) -> None:
+    (tmp_path / "says").write_text("6.18\n\n")
+    assert Machine("a", ("sh", "-c", f"cat {tmp_path}/says", "sh"), "python3").system() == {"kernel": "6.18"}
+
+
+def test_real_machine_says_what_is_installed(machine: Machine) -> None:
+    assert machine.system()["kernel"] == os.uname().release

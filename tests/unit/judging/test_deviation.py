@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Callable
@@ -13,11 +15,12 @@ import pytest
 import yaml
 
 from migration_lab.judging.check import FAIL, PASS, Check, Judgement
-from migration_lab.judging.condition import Situation, Versions
+from migration_lab.judging.condition import Conditions, Situation, Versions, conditions_text, reported_packages
 from migration_lab.judging.deviation import Deviation, apply, find
 from migration_lab.model.case import ROLES, Case
 from migration_lab.model.combination import COMBINATIONS, classes
 from migration_lab.model.errors import LabError
+from migration_lab.model.package_version import package_key
 from migration_lab.model.profile import Profile
 from migration_lab.model.protocol import expect_protocol
 from migration_lab.model.verdict import Verdict
@@ -222,6 +225,48 @@ def test_versions(text: str, inside: list[str], outside: list[str]) -> None:
     versions = Versions.parse(text)
     assert all(parse_version(version) in versions for version in inside)
     assert not any(parse_version(version) in versions for version in outside)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("deb <11.3.0-3+deb13u3", ["deb 9.0.0-4", "deb 11.3.0-3+deb13u2"], ["deb 11.3.0-3+deb13u3", "rpm 9.0.0-4"]),
+        ("deb >=11.3.0-1 <11.3.0-3", ["deb 11.3.0-2~bpo12+1"], ["deb 11.3.0-1~bpo12+1", "deb 11.3.0-3", "rpm 11.3.0-2"]),
+        ("rpm >=17:9.1.0-15", ["rpm 17:10.0-1.el10"], ["rpm 2:99-1", "deb 18:1"]),
+    ],
+)
+def test_packages(text: str, inside: list[str], outside: list[str]) -> None:
+    packages = Versions.parse_package(text)
+    assert all(package_key(version) in packages for version in inside)
+    assert not any(package_key(version) in packages for version in outside)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<11.3.0-3", "'<11.3.0-3' is not a range of packages' versions; write it like 'deb >=11.3.0-1 <"),
+        ("deb 11.3.0-3", "'deb 11.3.0-3' is not a range of versions; write it like 'deb >=11.3.0-1 <"),
+        ("deb <1:", "'deb 1:' is not a package's version"),
+        ("deb >=2-1 <1-1", "the range 'deb >=2-1 <1-1' has no version in it"),
+    ],
+)
+def test_what_is_no_range_of_packages_is_refused(text: str, said: str) -> None:
+    with pytest.raises(LabError, match=f"when, source_package: {re.escape(said)}"):
+        Conditions.from_data({"source_package": text})
+
+
+def test_a_revision_tells_machines_of_one_version_apart() -> None:
+    when = Conditions.from_data({"source": ">=11.3.0 <11.4.0", "source_package": "deb <11.3.0-3+deb13u3"})
+    here = situation(CASE, "11.3.0", "11.3.0", "11.3.0")
+    for revision, met in (("deb 11.3.0-3+deb13u2", True), ("deb 11.3.0-3+deb13u3", False), ("rpm 11.3.0-1", False)):
+        machines = {"source": {"libvirt_package": revision}, "target": {}}
+        assert when.met(CASE, replace(here, packages=reported_packages(machines))) is met
+    assert not when.met(CASE, here), "a revision that is not known meets no condition"
+    fixed = Conditions.from_data({"source_package": "deb >=11.3.0-3+deb13u3"})
+    assert not when.possible(CASE.method, fixed) and when.possible(CASE.method)
+    assert not when.possible(CASE.method, Conditions.from_data({"source_package": "rpm >=11.3.0-1"}))
+    words = conditions_text({"source_package": "deb <11.3.0-3+deb13u3", "target_qemu_package": "rpm >=17:9.1"})
+    assert words == "package of the source deb below 11.3.0-3+deb13u3, QEMU's package of the target rpm from 17:9.1"
 
 
 def test_every_condition_counts() -> None:

@@ -314,13 +314,13 @@ def test_log_tail(tmp_path: Path) -> None:
 def test_versions_on_which_machines_differ_are_all_told(tmp_path: Path) -> None:
     lab = SyntheticRun(tmp_path / "run", ["ooo", "noo"])
     for combination, libvirt in (("ooo", "9.0.0"), ("noo", "9.0.1")):
-        old = {"libvirt": libvirt, "kernel": "6.18"}
+        old = {"libvirt": libvirt, "libvirt_package": f"deb {libvirt}-1", "kernel": "6.18"}
         client = {"libvirt": "11.3.0"} if combination == "noo" else old
         lab.start(combination, versions={"client": client, "source": old, "target": old}).close()
     run = read_run(lab.folder)
     assert machine_versions(run) == [
         VersionRow("libvirt daemon", ("9.0.0", "9.0.1"), ()), VersionRow("libvirt client library", ("9.0.0",), ("11.3.0",)),
-        VersionRow("kernel", ("6.18",), ()),
+        VersionRow("package of libvirt", ("deb 9.0.0-1", "deb 9.0.1-1"), ()), VersionRow("kernel", ("6.18",), ()),
     ]
     assert "9.0.0, 9.0.1 (the machines differ)" in Page(page_text(run, TEMPLATES)).text()
 
