@@ -17,9 +17,9 @@ options:
     type: dict
     required: true
   boundary:
-    description: libvirt version that class old is below.
+    description: libvirt version that class old is below. Empty where the question has none.
     type: str
-    required: true
+    default: ''
   guests:
     description: C(arch) and C(machine) type of each guest.
     type: list
@@ -70,7 +70,7 @@ def main() -> None:
         argument_spec={
             "machines": CELL_ARGUMENT,
             "expected": {"type": "dict", "required": True},
-            "boundary": {"type": "str", "required": True},
+            "boundary": {"type": "str", "default": ""},
             "guests": {"type": "list", "elements": "dict", "required": True},
             "wait": {"type": "float", "default": 30},
         },

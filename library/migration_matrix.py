@@ -25,14 +25,15 @@ options:
     type: str
     required: true
   pair:
-    description: The pair of releases, kept in the journal; C(boundary) is the version that C(old) is below.
+    description: The pair of releases or the sweep, kept in the journal; C(boundary) is the version that C(old) is below.
     type: dict
     required: true
     suboptions:
       name: {description: Name of the pair., type: str, required: true}
-      old: {description: Release of the machines of class old., type: str, required: true}
-      new: {description: Release of the machines of class new., type: str, required: true}
-      boundary: {description: libvirt version between the two., type: str, required: true}
+      old: {description: Release of the machines of class old., type: str}
+      new: {description: Release of the machines of class new., type: str}
+      releases: {description: "Of a sweep, in place of both, the releases of its classes.", type: list, elements: str}
+      boundary: {description: libvirt version between the two., type: str}
       ceiling: {description: Version as which the relay presents the machines of class old., type: str}
       workers_per_core: {description: Cases at a time for each core of the lab host; kept in the journal., type: int}
       alone_again:
@@ -221,8 +222,9 @@ TEXT = {"type": "str", "required": True}
 
 def main() -> None:
     pair = {
-        **dict.fromkeys(("name", "old", "new", "boundary"), TEXT),
-        "ceiling": {"type": "str"},
+        "name": TEXT,
+        **{field: {"type": "str"} for field in ("old", "new", "boundary", "ceiling")},
+        "releases": {"type": "list", "elements": "str"},
         "workers_per_core": {"type": "int"},
         "alone_again": {"type": "bool"},
     }

@@ -17,6 +17,10 @@ options:
   own_pairs: {description: Pairs of the user's own., type: dict, default: {}}
   own_guests: {description: "Guests of the user's own, or the paths of their files.", type: dict, default: {}}
   pair: {description: Name of the pair to run., type: str, required: true}
+  sweep:
+    description: Names of the releases to run all against all with commas between them; they take the place of O(pair).
+    type: str
+    default: ''
   profile: {description: Name of the profile to run., type: str, required: true}
   guest: {description: Names of the guests to run with commas between them., type: str, required: true}
   guest_machine: {description: Machine type for the one guest; empty for its own pattern., type: str, default: ''}
@@ -94,8 +98,9 @@ plan:
     The plan. C(run), C(folder), C(pair), C(releases) (whole, with the C(id) of their images), C(untried) (those of them that no
     recorded run has seen), C(guest) (the guests' names with commas), C(guests) by name, C(architectures) of the guests, each with
     the C(machine) type of one, C(workers_per_core), C(profile), C(time_limit) of a case, C(deviations) (the ledger),
-    C(patterns), C(cases) by combination, C(combinations) in running order, C(shares) by cell (each with C(combination) and
-    C(cases)), C(expected) and C(classes) by combination, C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
+    C(sides) (by class the name of the release), C(patterns), C(cases) by combination, C(combinations) in running order,
+    C(shares) by cell (each with C(combination) and C(cases)), C(expected) and C(classes) by combination, C(profile_id),
+    C(lab_files_id), C(ledger_id), C(resume).
   returned: always
   type: dict
 """
@@ -115,6 +120,7 @@ def main() -> None:
             "settings": {"type": "dict", "default": {}},
             **{name: {"type": "dict", "default": {}} for name in OWN},
             "pair": {"type": "str", "required": True},
+            "sweep": {"type": "str", "default": ""},
             "profile": {"type": "str", "required": True},
             "guest": {"type": "str", "required": True},
             "guest_machine": {"type": "str", "default": ""},

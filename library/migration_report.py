@@ -194,8 +194,8 @@ combinations:
   returned: success
   type: dict
   contains:
-    number: {description: "1 to 8, in libvirt-tck's order.", type: int}
-    classes: {description: "V(old) or V(new) for each of client, source and target.", type: dict}
+    number: {description: "1 to 8, in libvirt-tck's order; null in a sweep.", type: int}
+    classes: {description: "V(old) or V(new), or a letter of a sweep, for each of client, source and target.", type: dict}
     versions:
       description: The versions that the machines reported, by role; empty when the combination was not obtained.
       type: dict

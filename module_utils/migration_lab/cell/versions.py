@@ -73,18 +73,18 @@ def _open(agent: AgentProcess, role: str, name: str, uri: str, deadline: float) 
 def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[str, Mapping[str, str]], boundary: str) -> None:
     """Compare reported versions with the releases and classes that were asked for.
 
-    :param expected: by role: ``release``, ``libvirt`` (its version), ``class`` (old or new) and, where the relay presents the
-        machine as an older one, ``ceiling`` (that version).
-    :param boundary: the version that old is below and new is not.
+    :param expected: by role: ``release``, ``libvirt`` (its version), ``class`` (old, new or a letter) and, where the
+        relay presents the machine as an older one, ``ceiling`` (that version).
+    :param boundary: the version that old is below and new is not; empty where the question has none.
     :raises LabError: naming every machine that is not what was asked for.
     """
     wrong = []
     for role in ROLES:
         seen, asked = versions[role]["libvirt"], expected[role]
-        is_new = parse_version(asked.get("ceiling") or seen) >= parse_version(boundary)
+        is_new = bool(boundary) and parse_version(asked.get("ceiling") or seen) >= parse_version(boundary)
         if seen != asked["libvirt"]:
             wrong.append(f"the {role} reports libvirt {seen}, release {asked['release']} should be {asked['libvirt']}")
-        elif is_new != (asked["class"] == "new"):
+        elif boundary and is_new != (asked["class"] == "new"):
             wrong.append(f"the {role} reports libvirt {seen}, which is not {asked['class']} at the boundary {boundary}")
     if wrong:
         raise LabError("; ".join(wrong) + "; rebuild the release's image, or correct the catalogue")

@@ -11,6 +11,7 @@ from typing import Any, Optional
 from ..journal.journal import IDENTITY
 from ..model.case import ROLES
 from ..model.combination import classes
+from ..model.pair import releases_of
 from ..results.comparable import question
 from ..results.comparison import case_state
 from ..results.run import CombinationResult, Run
@@ -91,11 +92,11 @@ def _conditions(run: Run, combination: CombinationResult, versions: dict[str, di
     if combination.record is None:
         return ""
     header = combination.record.headers[0]
-    ages, releases = classes(combination.name), run.data.get("releases", {})
+    ages, sides, releases = classes(combination.name), releases_of(run.data["pair"]), run.data.get("releases", {})
     facts = {
         **{field: header.get(field) for field in IDENTITY},
         "versions": versions,
-        "releases": {role: releases.get(run.data["pair"][ages[role]]) for role in ROLES},
+        "releases": {role: releases.get(sides[ages[role]]) for role in ROLES},
     }
     return hashlib.sha256(_text(facts).encode()).hexdigest()[:12]
 

@@ -9,6 +9,7 @@ from typing import Sequence
 from ..model.case import ROLES
 from ..model.combination import check_combinations
 from ..model.errors import LabError
+from ..model.pair import classes_of, pair_text
 from ..model.verdict import Verdict
 from ..results.wording import count, table_lines
 from .entry import CombinationRecord, RunRecord
@@ -27,10 +28,11 @@ def history_text(history: History, run: str, of: str) -> str:
     :raises LabError: when there is no such run or combination, or no result of it in these runs.
     """
     combination, _, case = of.partition("/")
-    check_combinations([combination])
     record = _record(history, run)
+    pair = json.loads(record.pair)
+    check_combinations([combination], classes_of(pair))
     view = history_view(history, record, RUNS_SHOWN, (combination, case))
-    about = f"pair {json.loads(record.pair)['name']}, profile {record.profile}, guest {record.guest}"
+    about = f"{pair_text(pair)}, profile {record.profile}, guest {record.guest}"
     past = {entry.run: entry for entry in view.case(combination, case)}
     runs = [run for run in view.runs if (run.name in past if case else combination in run.combinations)]
     if not runs:

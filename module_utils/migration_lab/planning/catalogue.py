@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
+from ..model.combination import LETTERS
 from ..model.errors import LabError
+from ..model.pair import SWEEP
 from ..model.version import parse_version
 from ..relay.ceiling import CEILINGS
 from ..releases.debootstrap import check_obtainable
@@ -56,7 +58,7 @@ def _settle(data: Any, settings: Mapping[str, Any], where: str, *place: str) -> 
 
 
 def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]) -> dict[str, Any]:
-    """The named pair with its name in it, its releases obtainable and its boundary between them.
+    """The named pair with its name in it, its releases obtainable and its boundary, where it has one, between them.
 
     With a ceiling the old machines are presented as that version, so the boundary has to be between the ceiling and the new
     release, and the old release must not be below it anyway.
@@ -84,8 +86,30 @@ def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]
                 f"the boundary {pair['boundary']}; leave the ceiling out"
             )
         lower, what = pair["ceiling"], "the ceiling"
-    if not parse_version(lower) < parse_version(pair["boundary"]) <= parse_version(new):
+    if "boundary" in pair and not parse_version(lower) < parse_version(pair["boundary"]) <= parse_version(new):
         raise LabError(f"pair '{name}': boundary {pair['boundary']} is not above {what} ({lower}) and at most new ({new})")
     for side in ("old", "new"):
         check_obtainable(pair[side], resolve_release(pair[side], releases))
     return pair
+
+
+def choose_sweep(names: Sequence[str], releases: Mapping[str, Any]) -> dict[str, Any]:
+    """A sweep over the named releases, in place of a pair. Two of them may have the same libvirt: their QEMUs may differ.
+
+    :raises LabError: when there is no such release, one is named twice, they are too few or too many, or one's recipe is not
+        complete.
+    """
+    unknown = [name for name in names if name not in releases]
+    if unknown:
+        raise LabError(f"releases: there is no release '{unknown[0]}'; the releases are {', '.join(sorted(releases)) or 'none'}")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise LabError(f"releases: '{twice[0]}' is there twice; name each release once")
+    if not 2 <= len(names) <= len(LETTERS):
+        raise LabError(
+            f"releases: a sweep has 2 to {len(LETTERS)} releases, not {len(names)}; name them with commas between them, such as "
+            "releases=debian-12,debian-13"
+        )
+    for name in names:
+        check_obtainable(name, resolve_release(name, releases))
+    return {"name": SWEEP, "releases": list(names)}

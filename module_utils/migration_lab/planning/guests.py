@@ -17,6 +17,7 @@ from ..guest.config import disk_path
 from ..guest.domain_xml import MARKERS
 from ..guest.kernel import ARCHITECTURES
 from ..model.errors import LabError
+from ..model.pair import releases_of
 from ..model.version import parse_version
 from ..releases.recipe import resolve_release
 from .schema import read_yaml, validate
@@ -52,13 +53,13 @@ def load_guests(scenarios: Path, own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def choose_guests(
-    names: Sequence[str], guests: Mapping[str, Any], pair: Mapping[str, str], releases: Mapping[str, Any], machine: str
+    names: Sequence[str], guests: Mapping[str, Any], pair: Mapping[str, Any], releases: Mapping[str, Any], machine: str
 ) -> dict[str, dict[str, Any]]:
-    """The named guests, each as its domains will be on the machines of a pair.
+    """The named guests, each as its domains will be on the machines of a pair or sweep.
 
     :param names: in the order in which their cases run.
     :param releases: the catalogue's.
-    :param machine: machine type to use, for one guest only; empty for the guest's pattern with the older QEMU of the pair.
+    :param machine: machine type to use, for one guest only; empty for the guest's pattern with the pair's oldest QEMU.
     :returns: by name what ``guest.config.GuestConfig.from_data`` takes, with ``workers_per_core``, ``needs``, ``description``
         and ``does_not_cover``.
     :raises LabError: when there is no such guest, a release of the pair cannot run it, or its template cannot be used.
@@ -73,12 +74,12 @@ def choose_guests(
 
 
 def _choose(
-    name: str, guests: Mapping[str, Any], pair: Mapping[str, str], releases: Mapping[str, Any], machine: str
+    name: str, guests: Mapping[str, Any], pair: Mapping[str, Any], releases: Mapping[str, Any], machine: str
 ) -> dict[str, Any]:
     if name not in guests:
         raise LabError(f"there is no guest '{name}'; the guests are {', '.join(sorted(guests)) or 'none'}")
     guest = {"needs": [], "disks": {}, "witness": True, **guests[name], "name": name}
-    sides = {pair[side]: resolve_release(pair[side], releases) for side in ("old", "new")}
+    sides = {name: resolve_release(name, releases) for name in releases_of(pair).values()}
     for side, release in sides.items():
         if guest["arch"] not in release["emulators"]:
             raise LabError(f"release '{side}' has no emulator for {guest['arch']} guests; give one in its 'emulators'")

@@ -16,14 +16,15 @@ from ..journal.run_file import read_run_file
 from ..journal.whole_file import write_whole
 from ..lab_host.abilities import WANTED_LIMITS
 from ..model.case import select_cases
-from ..model.combination import COMBINATIONS, check_combinations, classes, deal, spread
+from ..model.combination import check_combinations, classes, deal, running_order, spread
 from ..model.digest import data_id, files_id
 from ..model.errors import LabError
+from ..model.pair import is_sweep, releases_of
 from ..model.version import parse_version
 from ..releases.recipe import release_id, resolve_release, with_features
 from ..suites.recovery.suite import RecoverySuite
 from ..suites.registry import SUITES, suite_of
-from .catalogue import choose_pair, load_catalogue
+from .catalogue import choose_pair, choose_sweep, load_catalogue
 from .faults import complete
 from .guests import choose_guests
 from .ledger import load_ledger
@@ -50,22 +51,29 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     scenarios = Path(given["scenarios"])
     given = {**given, **load_catalogue(scenarios, given["settings"], given)}
     _check_values(given)
-    pair = choose_pair(given["pair"], given["pairs"], given["releases"])
+    if given.get("sweep"):
+        pair = choose_sweep(_listed(given["sweep"]), given["releases"])
+    else:
+        pair = choose_pair(given["pair"], given["pairs"], given["releases"])
     if "ceiling" in pair and not given["relay"]:
         raise LabError(f"pair '{pair['name']}' has a ceiling, which the relay presents, and relay is false; leave relay out")
     guests = choose_guests(_listed(given["guest"]), given["guests"], pair, given["releases"], given["guest_machine"])
     profile = load_profile(given["profile"], scenarios)
+    sides = releases_of(pair)
     names = _listed(given["combinations"])
-    combinations = check_combinations(COMBINATIONS if names == ["all"] else names)
-    expected = {name: _expected(name, pair, given["releases"]) for name in COMBINATIONS}
+    every = running_order(tuple(sides))
+    combinations = check_combinations(every if names == ["all"] else names, tuple(sides))
+    expected = {name: _expected(name, pair, given["releases"]) for name in every}
     suite = suite_of(profile)
+    if suite.name == RecoverySuite.name and is_sweep(pair):
+        raise LabError(f"profile '{profile['name']}' is of suite recovery, which has no sweep; name one of suite migration")
     if suite.name == RecoverySuite.name:
         # All combinations', so that the profile of a run does not depend on which of them it has.
         profile = complete(profile, scenarios, given, {name: _shown(roles) for name, roles in expected.items()})
     deviations = load_ledger(scenarios)
     features = {need for guest in guests.values() for need in (guest["arch"], *guest["needs"])}
     releases = {
-        name: with_features(resolve_release(name, given["releases"]), features) for name in sorted({pair["old"], pair["new"]})
+        name: with_features(resolve_release(name, given["releases"]), features) for name in sorted(set(sides.values()))
     }
     releases = {name: {"name": name, "id": release_id(name, release), **release} for name, release in releases.items()}
     patterns = _listed(given["cases"]) or ["*"]
@@ -97,6 +105,7 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "folder": str(folder),
         "pair": pair,
         "releases": releases,
+        "sides": sides,
         "untried": [name for name, release in releases.items() if not recorded(release, scenarios)],
         "deviations": deviations,
         **digests,
@@ -198,7 +207,9 @@ def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[
 
 
 def _short(value: Any) -> str:
-    return f"{value['name']} ({value['old']}, {value['new']}, {value['boundary']})" if isinstance(value, dict) else str(value)
+    if not isinstance(value, dict):
+        return str(value)
+    return f"{value['name']} ({', '.join([*releases_of(value).values(), *filter(None, [value.get('boundary')])])})"
 
 
 def _check_values(given: Mapping[str, Any]) -> None:
@@ -226,11 +237,12 @@ def _check_values(given: Mapping[str, Any]) -> None:
         )
 
 
-def _expected(combination: str, pair: Mapping[str, str], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def _expected(combination: str, pair: Mapping[str, Any], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """By role the release, its libvirt version and class that a combination asks for, and the ceiling of an emulated old one."""
+    sides = releases_of(pair)
     return {
         role: {
-            "release": pair[kind], "libvirt": releases[pair[kind]]["libvirt"], "class": kind,
+            "release": sides[kind], "libvirt": releases[sides[kind]]["libvirt"], "class": kind,
             **({"ceiling": pair["ceiling"]} if kind == "old" and "ceiling" in pair else {}),
         }
         for role, kind in classes(combination).items()

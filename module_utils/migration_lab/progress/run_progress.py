@@ -9,7 +9,6 @@ from enum import Enum
 from statistics import mean, median_low
 from typing import Optional, Sequence
 
-from ..model.combination import COMBINATIONS
 from ..model.verdict import Verdict
 
 # Seconds that the speed is taken over.
@@ -51,11 +50,6 @@ class CombinationProgress:
     reason: str  # why it was not obtained
 
     @property
-    def number(self) -> int:
-        """1 to 8."""
-        return COMBINATIONS.index(self.name) + 1
-
-    @property
     def done(self) -> int:
         """Cases with a final result."""
         return sum(self.counts.values())
@@ -75,7 +69,7 @@ class CombinationProgress:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is at one moment; combinations in numbering order."""
+    """How far a run is at one moment; combinations in the order in which they are shown."""
 
     run: str
     pair: str

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..model.combination import label
 from ..model.verdict import Verdict
 from ..results.wording import duration_text
 from .run_progress import ENDED, QUIET, CombinationProgress, Phase, RunProgress
@@ -54,7 +55,7 @@ def progress_table(progress: RunProgress) -> RenderableType:
             table.add_column(heading, footer=footer, no_wrap=True, justify="left" if number < 2 else "right")
     for one in progress.combinations:
         phase = Text(one.phase.value, PHASE_STYLES[one.phase])
-        table.add_row(f"{one.number} {one.name}", phase, *_cells(one, verdicts))
+        table.add_row(label(one.name), phase, *_cells(one, verdicts))
     title = Text(f"run {progress.run}, pair {progress.pair}", style="bold", no_wrap=True, overflow="ellipsis")
     return Group(title, table, *_notes(progress))
 

@@ -12,7 +12,9 @@ import jinja2
 
 from ..history.view import HistoryView
 from ..journal.files import RUN_FILE
+from ..model.combination import label
 from ..model.errors import LabError
+from ..model.pair import between, pair_text, releases_of
 from ..model.verdict import Verdict
 from ..results.comparison import Comparison
 from ..results.machine_versions import machine_versions
@@ -73,8 +75,9 @@ def _environment(templates: Path) -> jinja2.Environment:
         lstrip_blocks=True, keep_trailing_newline=True,
     )
     environment.globals.update(
-        address=address, combination_text=combination_text, count=count, mark_of=mark_of, migration_text=migration_text,
-        most_serious=most_serious, one_line=one_line, rest=rest,
+        address=address, between=between, combination_text=combination_text, count=count, label=label, mark_of=mark_of,
+        migration_text=migration_text, most_serious=most_serious, one_line=one_line, pair_text=pair_text,
+        releases_of=releases_of, rest=rest,
     )
     return environment
 

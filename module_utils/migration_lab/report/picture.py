@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from ..model.case import ROLES
 from ..model.combination import classes
+from ..model.pair import between, pair_text
 from ..model.verdict import Verdict
 from ..results.run import CombinationResult, Run
 from ..results.wording import one_line
@@ -49,12 +50,12 @@ def picture_text(run: Run) -> str:
 
 
 def _title(run: Run) -> str:
-    return f"Live migration between {run.data['pair']['old']} and {run.data['pair']['new']}"
+    return f"Live migration between {between(run.data['pair'])}"
 
 
 def _versions(run: Run) -> str:
     ages = ", ".join(f"{age} is libvirt {', '.join(found) or 'not obtained'}" for age, found in run.class_versions.items())
-    return one_line(f"pair {run.data['pair']['name']}: {ages}; run {run.data['run']}, profile {run.data['profile']}")
+    return one_line(f"{pair_text(run.data['pair'])}: {ages}; run {run.data['run']}, profile {run.data['profile']}")
 
 
 def _description(run: Run) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..model.combination import classes
 from ..model.errors import LabError
+from ..model.pair import releases_of
 from ..planning.recorded import record
 from ..results.run import Run
 
@@ -25,7 +26,7 @@ def record_run(scenarios: Path, run: Run) -> list[str]:
         )
     changed = []
     for name, release in data.get("releases", {}).items():
-        ages = {age for age in ("old", "new") if data["pair"][age] == name}
+        ages = {kind for kind, side in releases_of(data["pair"]).items() if side == name}
         took_part = [result.name for result in run.combinations if ages & set(classes(result.name).values())]
         entry = {
             "id": release["id"], "libvirt": release["libvirt"], "run": data["run"], "date": data["started"][:10],

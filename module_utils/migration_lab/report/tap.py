@@ -15,6 +15,7 @@ from ..journal.case_result import CaseResult
 from ..journal.files import journal_path
 from ..judging.check import FAIL, PASS
 from ..model.case import ROLES
+from ..model.pair import pair_text
 from ..model.verdict import Verdict
 from ..results.run import CombinationResult, Run
 from ..results.wording import check_text, combination_text, migration_text, one_line
@@ -39,7 +40,7 @@ def tap_text(run: Run, combination: CombinationResult) -> str:
 
 
 def _heading(run: Run, combination: CombinationResult) -> Iterator[str]:
-    yield f"run {run.data['run']}, pair {run.data['pair']['name']}, profile {run.data['profile']}"
+    yield f"run {run.data['run']}, {pair_text(run.data['pair'])}, profile {run.data['profile']}"
     yield combination_text(combination.name)
     yield from (one_line(text) for text in run.notices.values())
     for role in ROLES:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
 from ..model.case import ROLES
+from ..model.combination import label
+from ..model.pair import pair_text
 from ..model.verdict import JUDGED, Verdict
 from ..results.comparison import ChangeKind, Comparison
 from ..results.failure import Failure, Kind
@@ -34,7 +36,7 @@ def terminal_text(
     """
     data = run.data
     guests = f"guest{'s' if len(run.guests) > 1 else ''} {', '.join(run.guests)}"
-    heading = f"run {data['run']}: pair {data['pair']['name']}, profile {data['profile']}, {guests}"
+    heading = f"run {data['run']}: {pair_text(data['pair'])}, profile {data['profile']}, {guests}"
     lines = [heading, *run.notices.values(), *remarks, ""]
     if comparison:
         lines += [*_comparison_lines(comparison, page), ""]
@@ -68,7 +70,7 @@ def _table(run: Run) -> Iterator[str]:
 def _row(combination: CombinationResult, verdicts: Sequence[Verdict]) -> list[str]:
     seconds = combination.seconds
     return [
-        f"{combination.number} {combination.name}",
+        label(combination.name),
         *(combination.versions.get(role, {}).get("libvirt", "-") for role in ROLES),
         f"{len(combination.results)}/{len(combination.selected) or '?'}",
         f"{combination.checks_judged}/{combination.checks_total or '?'}",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 # What makes two pairs the same question; how many cases run at a time does not.
-_PAIR = ("name", "old", "new", "boundary", "ceiling")
+_PAIR = ("name", "old", "new", "releases", "boundary", "ceiling")
 
 
 def question(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Any, Iterator, Optional
 
 from ..model.case import ROLES
-from ..model.combination import COMBINATIONS, classes
+from ..model.combination import classes, shown_order
+from ..model.pair import releases_of
 from ..model.verdict import RED_VERDICTS, Verdict
 from .run import CombinationResult, Run
 from .wording import count, one_line
@@ -159,7 +160,7 @@ def compare(run: Run, base: Run) -> Comparison:
     there = {combination.name: combination for combination in base.combinations}
     changes: list[Change] = []
     only_here = only_in_base = 0
-    for name in COMBINATIONS:
+    for name in sorted({*here, *there}, key=shown_order):
         new, old = here.get(name), there.get(name)
         if new and old:
             changes += _changes(new, old)
@@ -295,16 +296,17 @@ def _version_differences(run: Run, base: Run) -> Iterator[str]:
 def _where_text(where: set[tuple[str, str]], machines: set[tuple[str, str]]) -> str:
     if where == machines:
         return "all machines"
-    for age in ("old", "new"):
+    for age in dict.fromkeys(classes(name)[role] for name, role in sorted(machines)):
         if where == {machine for machine in machines if classes(machine[0])[machine[1]] == age}:
             return f"all {age} machines"
-    ordered = sorted(where, key=lambda machine: (COMBINATIONS.index(machine[0]), ROLES.index(machine[1])))
+    ordered = sorted(where, key=lambda machine: (shown_order(machine[0]), ROLES.index(machine[1])))
     return ", ".join(f"{role} of {name}" for name, role in ordered)
 
 
-def _pair_text(pair: dict[str, str]) -> str:
-    ceiling = f", old presented as {pair['ceiling']}" if pair.get("ceiling") else ""
-    return f"{pair['name']} ({pair['old']}, {pair['new']}, boundary {pair['boundary']}{ceiling})"
+def _pair_text(pair: dict[str, Any]) -> str:
+    words = {"boundary": "boundary", "ceiling": "old presented as"}
+    facts = [*releases_of(pair).values(), *(f"{word} {pair[field]}" for field, word in words.items() if pair.get(field))]
+    return f"{pair['name']} ({', '.join(facts)})"
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The versions that a run's machines reported, for the old and the new class."""
+"""The versions that a run's machines reported, by class."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..model.combination import classes
+from ..model.pair import classes_of
 from .run import Run
 
 # What is reported, by the words for it: the roles whose machines are asked, and the key of their answer.
@@ -22,24 +23,23 @@ _ASKED = {
 
 @dataclass(frozen=True)
 class VersionRow:
-    """One kind of version: all that machines of each class reported, sorted; one each when the machines agree."""
+    """One kind of version: by class all that machines of it reported, sorted; one each when the machines agree."""
 
     what: str
-    old: tuple[str, ...]
-    new: tuple[str, ...]
+    found: dict[str, tuple[str, ...]]
 
 
 def machine_versions(run: Run) -> list[VersionRow]:
     """What the machines reported, a row for each kind of version that any of them reported."""
     rows = []
     for what, (roles, key) in _ASKED.items():
-        found: dict[str, set[str]] = {"old": set(), "new": set()}
+        found: dict[str, set[str]] = {kind: set() for kind in classes_of(run.data["pair"])}
         for combination in run.combinations:
             ages = classes(combination.name)
             for role in roles:
                 reported = combination.versions.get(role, {})
                 if key in reported:
                     found[ages[role]].add(reported[key])
-        if found["old"] or found["new"]:
-            rows.append(VersionRow(what, tuple(sorted(found["old"])), tuple(sorted(found["new"]))))
+        if any(found.values()):
+            rows.append(VersionRow(what, {kind: tuple(sorted(versions)) for kind, versions in found.items()}))
     return rows

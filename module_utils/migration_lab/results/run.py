@@ -14,7 +14,8 @@ from ..journal.files import RUN_FILE, journal_path, journal_paths, not_obtained_
 from ..journal.journal import Record, check_combination, read_journals
 from ..journal.run_file import read_object, read_run_file
 from ..judging.check import FAIL, PASS
-from ..model.combination import COMBINATIONS, check_combinations, classes
+from ..model.combination import check_combinations, classes, number, shown_order
+from ..model.pair import classes_of
 from ..model.verdict import RED_VERDICTS, Verdict
 from ..suites.migration.checks import CANONICAL_CHECKS
 from .failure import Failure, Kind
@@ -30,11 +31,6 @@ class CombinationResult:
     checks: tuple[str, ...]  # names of the checks that every case of the suite has
     record: Optional[Record]  # None when the combination was not obtained
     reason: str  # why results are missing, where some are
-
-    @property
-    def number(self) -> int:
-        """1 to 8."""
-        return COMBINATIONS.index(self.name) + 1
 
     @property
     def journals(self) -> list[str]:
@@ -128,7 +124,7 @@ class CombinationResult:
     def to_data(self) -> dict[str, Any]:
         """The combination as run.json and the module's result have it."""
         return {
-            "number": self.number,
+            "number": number(self.name),
             "classes": classes(self.name),
             "versions": self.versions,
             "green": self.green,
@@ -143,7 +139,7 @@ class CombinationResult:
 
 @dataclass(frozen=True)
 class Run:
-    """A run: what run.json says of its start, and its combinations in numbering order."""
+    """A run: what run.json says of its start, and its combinations in the order in which they are shown."""
 
     folder: Path
     data: dict[str, Any]
@@ -180,12 +176,12 @@ class Run:
 
     @property
     def class_versions(self) -> dict[str, list[str]]:
-        """The versions of libvirt that machines of each class reported: one for ``old``, one for ``new``, when all is well."""
-        found: dict[str, set[str]] = {"old": set(), "new": set()}
+        """The versions of libvirt that machines of each class reported: one for each class, when all is well."""
+        found: dict[str, set[str]] = {kind: set() for kind in classes_of(self.data["pair"])}
         for combination in self.combinations:
             for role in combination.versions:
                 found[classes(combination.name)[role]].add(combination.versions[role]["libvirt"])
-        return {age: sorted(versions) for age, versions in found.items()}
+        return {kind: sorted(versions) for kind, versions in found.items()}
 
     @property
     def notices(self) -> dict[str, str]:
@@ -236,7 +232,7 @@ def read_run(folder: Path) -> Run:
     :raises LabError: when run.json is missing or broken, or a journal is broken or another combination's.
     """
     data = read_run_file(folder / RUN_FILE)
-    names = sorted(check_combinations(data["combinations"]), key=COMBINATIONS.index)
+    names = sorted(check_combinations(data["combinations"], classes_of(data["pair"])), key=shown_order)
     records = {name: _read_record(folder, name) for name in names}
     structure = _structure(data, records)
     return Run(folder, data, tuple(

@@ -10,14 +10,12 @@ from typing import Iterator, Optional
 from ..journal.files import RUN_FILE, journal_paths, not_obtained_paths
 from ..journal.run_file import read_run_file
 from ..model.errors import LabError
+from ..model.pair import releases_of
 from .comparison import compare
 from .run import Run, read_run
 
 # How many runs a sentence names.
 _NAMED = 5
-
-# What is on record of every pair.
-_PAIR = ("name", "old", "new", "boundary")
 
 
 def run_folders(root: Path) -> list[Path]:
@@ -71,8 +69,8 @@ def read_other_run(folder: Path) -> Run:
         run = read_run(folder)
         run.summary  # noqa: B018 - it is made from every line of every journal
         compare(run, run)  # whatever is needed to compare another run with it
-        for field in _PAIR:
-            run.data["pair"][field]
+        run.data["pair"]["name"]
+        releases_of(run.data["pair"])
     return run
 
 

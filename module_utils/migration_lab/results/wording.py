@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from ..model.case import ROLES
-from ..model.combination import COMBINATIONS, classes
+from ..model.combination import classes, label
 
 # The profiles of playbooks/survey.yml and playbooks/guest_check.yml, whose guests are in no file of the lab.
 SURVEY = "survey"
@@ -65,9 +65,9 @@ def table_lines(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
 
 
 def combination_text(name: str) -> str:
-    """``2 noo: new client, old source, old target``."""
+    """``2 noo: new client, old source, old target``; of a sweep ``abd: a client, b source, d target``."""
     ages = classes(name)
-    return f"{COMBINATIONS.index(name) + 1} {name}: " + ", ".join(f"{ages[role]} {role}" for role in ROLES)
+    return f"{label(name)}: " + ", ".join(f"{ages[role]} {role}" for role in ROLES)
 
 
 def step_text(step: Mapping[str, Any]) -> str:

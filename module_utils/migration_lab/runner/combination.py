@@ -108,7 +108,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         agent = AgentProcess(settings.cell.client.exec, settings.cell.client.python)
         ends.callback(agent.close)
         versions = read_versions(agent, settings.cell, 30, [(guest.arch, guest.machine) for guest in settings.guests.values()])
-        check_versions(versions, settings.expected, settings.pair["boundary"])
+        check_versions(versions, settings.expected, settings.pair.get("boundary", ""))
         leftovers = find_leftovers(agent, settings.prefix)
         agent.end()
         header = _header(settings, versions)

@@ -75,6 +75,13 @@ def test_machine_of_the_wrong_class_is_named(asked: dict[str, str], boundary: st
         check_versions(reported("9.0.0", "9.0.0", "9.0.0"), dict.fromkeys(("client", "source", "target"), asked), boundary)
 
 
+def test_without_a_boundary_only_the_release_counts() -> None:
+    machines = {"client": {**OLD, "class": "a"}, "source": {**NEW, "class": "b"}, "target": {**OLD, "class": "a"}}
+    check_versions(reported("9.0.0", "11.3.0", "9.0.0"), machines, "")
+    with pytest.raises(LabError, match=r"the source reports libvirt 9\.0\.0, release debian-13 should be 11\.3\.0"):
+        check_versions(reported("9.0.0", "9.0.0", "9.0.0"), machines, "")
+
+
 def versions_of(cell: Cell, wait: float, arch: str = "x86_64", machine_type: str = "pc") -> dict[str, dict[str, str]]:
     with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
         return read_versions(agent, cell, wait, [(arch, machine_type)])

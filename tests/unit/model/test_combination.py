@@ -7,7 +7,19 @@ from itertools import pairwise, product
 
 import pytest
 
-from migration_lab.model.combination import COMBINATIONS, RUNNING_ORDER, check_combinations, classes, deal, spread
+from migration_lab.model.combination import (
+    COMBINATIONS,
+    LETTERS,
+    RUNNING_ORDER,
+    check_combinations,
+    classes,
+    deal,
+    label,
+    number,
+    running_order,
+    shown_order,
+    spread,
+)
 from migration_lab.model.errors import LabError
 
 CELLS = ["a", "b", "c", "d", "e", "f", "g", "h"]
@@ -57,6 +69,51 @@ def test_unknown_combination_is_refused_with_the_known_ones(name: str) -> None:
         check_combinations(["noo", name])
     assert f"no combination '{name}'" in str(refusal.value)
     assert "ooo, noo, ono, oon, nno, non, onn, nnn" in str(refusal.value)
+
+
+@pytest.mark.parametrize(("releases", "combinations"), [(2, 8), (3, 21), (4, 40), (13, 481)])
+def test_a_sweep_has_the_combinations_of_any_two_releases_once(releases: int, combinations: int) -> None:
+    kinds = tuple(LETTERS[:releases])
+    order = running_order(kinds)
+    assert sorted(order) == sorted("".join(name) for name in product(kinds, repeat=3) if len(set(name)) <= 2)
+    assert len(order) == combinations
+
+
+def test_a_sweep_adds_one_release_after_the_other() -> None:
+    order = running_order(("a", "b", "c", "d"))
+    assert order[:8] == ["aaa", "bbb", "baa", "bba", "aba", "abb", "bab", "aab"]
+    newest = [max(name) for name in order]
+    assert newest == sorted(newest)
+
+
+def test_a_sweep_is_shown_by_source_target_and_client() -> None:
+    shown = sorted(running_order(("a", "b")), key=shown_order)
+    assert shown == ["aaa", "baa", "aab", "bab", "aba", "bba", "abb", "bbb"]
+    assert sorted([*shown, *RUNNING_ORDER], key=shown_order) == [*COMBINATIONS, *shown]
+
+
+def test_only_the_combinations_of_a_pair_are_numbered() -> None:
+    assert [number(name) for name in COMBINATIONS] == list(range(1, 9)) and number("aab") is None
+    assert label("noo") == "2 noo" and label("aab") == "aab"
+
+
+def test_letters_of_a_sweep_are_its_classes() -> None:
+    assert classes("abd") == {"client": "a", "source": "b", "target": "d"}
+    assert not set(LETTERS) & {"o", "n"}
+
+
+def test_chosen_combinations_of_a_sweep_run_in_its_order() -> None:
+    assert check_combinations(["cac", "aab", "bbb", "aab"], ("a", "b", "c")) == ["bbb", "aab", "cac"]
+
+
+@pytest.mark.parametrize("name", ["abc", "aad", "noo", "aa", ""])
+def test_what_a_sweep_does_not_have_is_refused(name: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        check_combinations(["aab", name], ("a", "b", "c"))
+    assert str(refusal.value) == (
+        f"there is no combination '{name}'; a combination is three letters of a, b, c, for client, source and target, "
+        "at most two of them different"
+    )
 
 
 def test_no_combination_at_all_is_refused() -> None:

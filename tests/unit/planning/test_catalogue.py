@@ -13,7 +13,7 @@ import yaml
 from default_catalogue import CATALOGUE, GUESTS, NO_OWN, PAIRS, RELEASES, SCENARIOS, SETTINGS, TREE, changed
 from migration_lab.model.digest import files_id
 from migration_lab.model.errors import LabError
-from migration_lab.planning.catalogue import choose_pair, load_catalogue
+from migration_lab.planning.catalogue import choose_pair, choose_sweep, load_catalogue
 from migration_lab.planning.guests import choose_guests
 from migration_lab.planning.profiles import load_profile
 from migration_lab.releases.debootstrap import check_obtainable
@@ -56,7 +56,8 @@ def test_default_catalogue_has_its_releases() -> None:
         ("releases/debian-12/extra", "x", "own_releases: debian-12: Additional properties are not allowed ('extra' was"),
         ("releases/Debian 12", {}, "own_releases: 'Debian 12' does not match"),
         ("releases/debian-12", "bookworm", "own_releases: debian-12: 'bookworm' is not of type 'object'"),
-        ("pairs/debian/boundary", None, "own_pairs: debian: 'boundary' is a required property"),
+        ("pairs/debian/new", None, "own_pairs: debian: 'new' is a required property"),
+        ("pairs/emulated-v2/boundary", None, "own_pairs: emulated-v2: 'boundary' is a dependency of 'ceiling'"),
         ("pairs/debian/boundary", 11.3, "own_pairs: debian, boundary: 11.3 is not of type 'string'"),
         ("pairs/debian/older", "x", "own_pairs: debian: Additional properties are not allowed ('older' was unexpected)"),
         ("releases/debian-6/release_sha256", "1234", "own_releases: debian-6, release_sha256: '1234' does not match"),
@@ -152,6 +153,38 @@ def test_pair_with_an_unknown_release_is_refused(side: str) -> None:
         f"pair 'debian': there is no release 'debian-99' ({side}); the releases are debian-11, debian-12, debian-13, "
         "debian-6, debian-7, ubuntu-11.04, ubuntu-11.10"
     )
+
+
+def test_pair_may_have_no_boundary_and_any_order() -> None:
+    same = {"old": "debian-13", "new": "debian-12"}
+    assert choose_pair("back", {"back": same}, CATALOGUE["releases"]) == {"name": "back", **same}
+
+
+def test_a_sweep_has_its_releases_in_their_order() -> None:
+    names = ["debian-13", "debian-11"]
+    assert choose_sweep(names, CATALOGUE["releases"]) == {"name": "sweep", "releases": names}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["debian-12", "sid"], "releases: there is no release 'sid'; the releases are debian-11, debian-12, "),
+        (["debian-12", "debian-13", "debian-12"], "releases: 'debian-12' is there twice; name each release once"),
+        (["debian-12"], "releases: a sweep has 2 to 13 releases, not 1; name them with commas between them, such as "),
+        (["debian-12", "debian-7"], "release 'debian-7'"),
+    ],
+)
+def test_sweep_that_cannot_be_is_refused(names: list[str], said: str) -> None:
+    with pytest.raises(LabError) as refusal:
+        choose_sweep(names, CATALOGUE["releases"])
+    assert str(refusal.value).startswith(said)
+
+
+def test_a_sweep_ends_with_the_letters() -> None:
+    releases = {f"r{number}": CATALOGUE["releases"]["debian-12"] for number in range(14)}
+    assert len(choose_sweep(list(releases)[:13], releases)["releases"]) == 13
+    with pytest.raises(LabError, match="a sweep has 2 to 13 releases, not 14"):
+        choose_sweep(list(releases), releases)
 
 
 @pytest.mark.parametrize("boundary", ["9.0.1", "10.0", "11.3.0"])

@@ -100,6 +100,35 @@ def test_guests_of_a_run_share_images_and_have_cases_each(given: dict[str, Any])
     assert [entry["arch"] for entry in plan["architectures"]] == ["aarch64", "x86_64"]
 
 
+def test_a_sweep_runs_each_triple_of_at_most_two_of_its_releases(given: dict[str, Any]) -> None:
+    plan = start(given, sweep="debian-11, debian-12,debian-13", cases="*/transient-running/none", run="x")
+    assert plan["pair"] == {"name": "sweep", "releases": ["debian-11", "debian-12", "debian-13"]}
+    assert plan["sides"] == {"a": "debian-11", "b": "debian-12", "c": "debian-13"}
+    assert len(plan["combinations"]) == len({*plan["combinations"]}) == 21
+    assert plan["shares"]["a"][0] == {"combination": "aaa", "cases": [case for case in IDS if "transient-running/none" in case]}
+    assert plan["expected"]["cac"] == {
+        "client": {"release": "debian-13", "libvirt": "11.3.0", "class": "c"},
+        "source": {"release": "debian-11", "libvirt": "7.0.0", "class": "a"},
+        "target": {"release": "debian-13", "libvirt": "11.3.0", "class": "c"},
+    }
+    assert plan["guests"]["x86_64"]["machine"] == "pc-i440fx-5.2", "which the oldest QEMU has"
+    assert list(plan["releases"]) == ["debian-11", "debian-12", "debian-13"]
+    validate(json.loads(run_file(given, "x").read_text()), ROOT / "scenarios/schema/run.json", "run.json")
+
+
+def test_a_sweep_is_resumed_with_the_same_releases_in_the_same_order(given: dict[str, Any]) -> None:
+    start(given, sweep="debian-12,debian-13", combinations="aab,bba", run="x")
+    assert start(given, sweep="debian-12,debian-13", run="x", resume=True)["combinations"] == ["bba", "aab"]
+    for other in ("debian-13,debian-12", "debian-12,debian-13,debian-11", ""):
+        with pytest.raises(LabError, match=r"cannot be resumed: its pair is sweep \(debian-12, debian-13\), asked for is"):
+            make_plan({**given, "sweep": other, "run": "x", "resume": True})
+
+
+def test_recovery_has_no_sweep(given: dict[str, Any]) -> None:
+    with pytest.raises(LabError, match="profile 'recovery' is of suite recovery, which has no sweep"):
+        make_plan({**given, "sweep": "debian-12,debian-13", "profile": "recovery"})
+
+
 def test_ledger_goes_with_the_plan(given: dict[str, Any], scenarios: Path) -> None:
     plan = make_plan({**given, "scenarios": str(scenarios)})
     assert [entry["id"] for entry in plan["deviations"]] == [

@@ -33,7 +33,7 @@ def test_profile_has_the_methods_states_and_flags_of_the_model() -> None:
 
 def test_pair_of_a_run_has_the_fields_of_the_catalogues_pairs() -> None:
     pair = schema("run")["properties"]["pair"]
-    assert set(pair["properties"]) == {"name", *schema("pairs")["additionalProperties"]["properties"]}
+    assert set(pair["properties"]) == {"name", "releases", *schema("pairs")["additionalProperties"]["properties"]}
 
 
 @pytest.mark.parametrize("name", list(CONDITIONS))

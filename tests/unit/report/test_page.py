@@ -319,8 +319,10 @@ def test_versions_on_which_machines_differ_are_all_told(tmp_path: Path) -> None:
         lab.start(combination, versions={"client": client, "source": old, "target": old}).close()
     run = read_run(lab.folder)
     assert machine_versions(run) == [
-        VersionRow("libvirt daemon", ("9.0.0", "9.0.1"), ()), VersionRow("libvirt client library", ("9.0.0",), ("11.3.0",)),
-        VersionRow("package of libvirt", ("deb 9.0.0-1", "deb 9.0.1-1"), ()), VersionRow("kernel", ("6.18",), ()),
+        VersionRow("libvirt daemon", {"old": ("9.0.0", "9.0.1"), "new": ()}),
+        VersionRow("libvirt client library", {"old": ("9.0.0",), "new": ("11.3.0",)}),
+        VersionRow("package of libvirt", {"old": ("deb 9.0.0-1", "deb 9.0.1-1"), "new": ()}),
+        VersionRow("kernel", {"old": ("6.18",), "new": ()}),
     ]
     assert "9.0.0, 9.0.1 (the machines differ)" in Page(page_text(run, TEMPLATES)).text()
 

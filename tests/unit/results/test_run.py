@@ -52,7 +52,7 @@ def test_complete_run_is_green(lab: SyntheticRun) -> None:
     assert run.counts == {"pass": 768, "fail": 0, "known": 0, "fixed": 0, "error": 0, "skip": 0, "not_obtained": 0}
     assert run.class_versions == {"old": ["9.0.0"], "new": ["11.3.0"]}
     assert [c.name for c in run.combinations] == list(COMBINATIONS), "shown in numbering order, not as they ran"
-    assert [c.number for c in run.combinations] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [c.to_data()["number"] for c in run.combinations] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_part_of_the_cases_is_green_on_its_own(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Machines that are containers on a lab host: what podman has to run, and how the lab's modules reach it.
 
-A cell has a machine for each role and class that its combinations need, up to six. All of them run all the time, so that going
-to the next combination is a choice of three.
+A cell has a machine for each role and class that its combinations need, of a pair up to six. All of them run all the time, so
+that going to the next combination is a choice of three.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Mapping, Sequence
 from ...guest.config import STORAGE
 from ...guest.kernel import ARCHITECTURES, build
 from ...model.case import ROLES
-from ...model.combination import classes
+from ...model.combination import LETTERS, PAIR_CLASSES, classes
 from ...releases.recipe import FILES
 
 IMAGES = "localhost/migration-lab/"
 DAEMON_LOG = "/var/log/libvirt/libvirtd.log"
 
-# Last part of the addresses: 21 is the old client, 33 the new target.
-_TENS = {"old": 20, "new": 30}
+# Last part of the addresses: 21 is the old client, 33 the new target, 43 the target of a sweep's class a.
+_TENS = {kind: 20 + 10 * place for place, kind in enumerate((*PAIR_CLASSES, *LETTERS))}
 
 _PRIVATE = [ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
@@ -102,7 +102,7 @@ def cell(
     :param combinations: those that the cell carries.
     :param name: the cell's name in the inventory.
     :param subnet: its network, a /24.
-    :param releases: by class, old and new, the release of the machines.
+    :param releases: by class the release of the machines: all classes of the run.
     :param abilities: the lab host's, as the module ``lab_host_info`` returns them.
     :param state: the lab's folder on the lab host.
     :param files: digest that names the folder of the machine files.
@@ -111,11 +111,11 @@ def cell(
     """
     network = f"mlab-{name}"
     wanted = {(role, kind) for combination in combinations for role, kind in classes(combination).items()}
-    every = [(role, kind) for kind in _TENS for role in ROLES]
+    every = [(role, kind) for kind in _TENS if kind in releases for role in ROLES]
     order = [one for one in every if one in wanted]
     names = {one: f"{network}-{'-'.join(one)}" for one in every}
     addresses = {one: _address(subnet, *one) for one in every}
-    # All six, so that a container need not be recreated when one more joins.
+    # All of the run's, so that a container need not be recreated when one more joins.
     hosts = {names[one]: addresses[one] for one in every}
     machines = {one: _machine(names[one], addresses[one], one[0], releases[one[1]]) for one in order}
     return {

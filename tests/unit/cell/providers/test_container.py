@@ -8,7 +8,7 @@ import pytest
 
 from migration_lab.cell.machine import Machine
 from migration_lab.cell.providers import container
-from migration_lab.model.combination import COMBINATIONS
+from migration_lab.model.combination import COMBINATIONS, LETTERS
 
 COMMON = {"python": "/usr/bin/python3", "emulators": {"x86_64": "/usr/bin/qemu"}}
 RELEASES: dict[str, dict[str, Any]] = {
@@ -53,6 +53,20 @@ def test_every_machine_knows_the_others_and_has_the_files_of_its_release() -> No
         assert one["ulimits"] == ["nofile=1024:1024", "nproc=512:512"]
         assert one["cmd_args"] == ["--runtime", "runc"]
     assert cell("ooo")["containers"][0]["mac_address"] == "02:00:0a:01:02:15"
+
+
+def test_a_sweep_has_machines_for_the_letters_that_its_share_needs() -> None:
+    releases = {kind: {"name": f"release-{kind}", "id": f"release-{kind}-0", **COMMON} for kind in LETTERS}
+    names = ["aab", "mdd"]
+    parts = container.cell(names, "a", "10.1.2.0/24", releases, ABILITIES, "/state", "0123")
+    assert [one["name"].removeprefix("mlab-a-") for one in parts["containers"]] == [
+        "client-a", "source-a", "target-b", "source-d", "target-d", "client-m",
+    ]
+    assert parts["machines"]["aab"]["target"]["address"] == "10.1.2.53"
+    addresses = list(parts["containers"][0]["etc_hosts"].values())
+    pair = list(cell("ooo")["containers"][0]["etc_hosts"].values())
+    assert len(addresses) == len({*addresses}) == 39 and not {*addresses} & {*pair}
+    assert all(1 < int(address.rpartition(".")[2]) < 255 for address in addresses)
 
 
 def test_a_machine_does_not_depend_on_which_others_there_are() -> None:
