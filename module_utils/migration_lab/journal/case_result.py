@@ -110,6 +110,11 @@ class CaseResult:
         ]
 
     @property
+    def failed_checks(self) -> list[Check]:
+        """The checks that failed."""
+        return [check for check in self.checks + self.further if check.result == FAIL]
+
+    @property
     def failed(self) -> list[dict[str, Any]]:
         """The failed checks as data, with their numbers."""
         return [row for row in self.rows if row["result"] == FAIL]

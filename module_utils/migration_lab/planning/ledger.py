@@ -7,12 +7,12 @@ import copy
 import fnmatch
 import hashlib
 import json
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from ..judging.condition import CONDITIONS, RECOVERY, STRUCK, Conditions
-from ..judging.deviation import Deviation
+from ..judging.deviation import Alternative, Deviation, alternatives
 from ..model.case import Case, Method, with_guests
 from ..model.combination import COMBINATIONS
 from ..model.errors import LabError
@@ -29,7 +29,7 @@ LEDGER_FILE = "deviations.yml"
 def ledger_schema(scenarios: Path) -> dict[str, Any]:
     """The schema of the ledger, with the conditions that there are."""
     schema: dict[str, Any] = json.loads((scenarios / "schema" / "deviations.json").read_text())
-    schema["items"]["properties"]["when"]["properties"] = {name: condition.schema for name, condition in CONDITIONS.items()}
+    schema["$defs"]["when"]["properties"] = {name: condition.schema for name, condition in CONDITIONS.items()}
     return schema
 
 
@@ -78,62 +78,80 @@ def _checked(scenarios: Path) -> list[dict[str, Any]]:
     for entry in entries:
         _check_fields(entry, f"{path}: deviation '{entry['id']}'")
     ledger = [Deviation.from_data(entry) for entry in entries]
-    struck = any(deviation.when.values["suite"] == RECOVERY for deviation in ledger)
+    struck = any(way.when.values["suite"] == RECOVERY for deviation in ledger for way in deviation.alternatives)
     if struck:
         _check_patterns(entries, scenarios, str(path))
     guests = _guests(entries, scenarios, str(path))
     made_of = tuple(_content(scenarios / folder) for folder in ("profiles", "faults", "schema"))
     cases = _once(("cases", made_of, tuple(guests), struck), lambda: _all_cases(scenarios, guests, struck))
-    reached = {deviation.id: _reached(deviation, cases) for deviation in ledger}
-    for deviation in ledger:
-        if not reached[deviation.id]:
-            raise LabError(
-                f"{path}: deviation '{deviation.id}': field 'when' matches nothing that exists: no case of any profile, at any "
-                "version; correct or remove the entry"
-            )
+    reached = {deviation.id: [_reached(way, cases) for way in deviation.alternatives] for deviation in ledger}
+    for entry in entries:
+        for number, found in enumerate(reached[entry["id"]], start=1):
+            if not found:
+                field = f"any_of, entry {number}, field 'when'" if "any_of" in entry else "field 'when'"
+                raise LabError(
+                    f"{path}: deviation '{entry['id']}': {field} matches nothing that exists: no case of any profile, at any "
+                    "version; correct or remove the entry"
+                )
     _refuse_contradictions(ledger, reached, str(path))
     return entries
 
 
 def _check_fields(entry: dict[str, Any], where: str) -> None:
-    """What the schema does not know: checks and ranges of versions."""
+    """What the schema does not know: alternatives, checks and ranges of versions."""
+    if ("effects" in entry) == ("any_of" in entry):
+        raise LabError(f"{where}: it needs either 'effects' or 'any_of'")
+    for number, way in enumerate(entry.get("any_of", ()), start=1):
+        twice = [name for name in way.get("when", ()) if name in entry["when"]]
+        if twice:
+            raise LabError(f"{where}, any_of, entry {number}, when: '{twice[0]}' is in the entry's own 'when' as well; keep one")
     checks = [check for suite in SUITES.values() for check in (*suite.checks, *suite.further_checks)]
-    for number, effect in enumerate(entry["effects"], start=1):
-        check = effect["check"]
-        if check not in checks:
-            raise LabError(
-                f"{where}, effects, entry {number}, check: there is no check '{check}'; the checks are {', '.join(checks)}"
-            )
-    try:
-        Conditions.from_data(entry["when"])
-    except LabError as error:
-        raise LabError(f"{where}, {error}") from error
+    for place, way in _places(entry, where):
+        for number, effect in enumerate(way["effects"], start=1):
+            if effect["check"] not in checks:
+                raise LabError(
+                    f"{place}, effects, entry {number}, check: there is no check '{effect['check']}'; the checks are "
+                    f"{', '.join(checks)}"
+                )
+        try:
+            Conditions.from_data(way["when"])
+        except LabError as error:
+            raise LabError(f"{place}, {error}") from error
+
+
+def _places(entry: dict[str, Any], where: str) -> list[tuple[str, dict[str, Any]]]:
+    """The alternatives of an entry as data, each with where it is."""
+    ways = alternatives(entry)
+    return [(f"{where}, any_of, entry {number}" if "any_of" in entry else where, way) for number, way in enumerate(ways, start=1)]
 
 
 def _check_patterns(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> None:
     """Patterns of points and faults: each must match one that there is."""
     known = {"point": point_names(), "fault": [fault["name"] for fault in load_faults(scenarios)]}
     for entry in entries:
-        for field in sorted(STRUCK & set(entry["when"])):
-            for pattern in entry["when"][field]:
-                if not fnmatch.filter(known[field], pattern):
-                    raise LabError(
-                        f"{where}: deviation '{entry['id']}', when, {field}: no {field} is like '{pattern}'; the {field}s are "
-                        f"{', '.join(known[field])}"
-                    )
+        for place, way in _places(entry, f"{where}: deviation '{entry['id']}'"):
+            for field in sorted(STRUCK & set(way["when"])):
+                for pattern in way["when"][field]:
+                    if not fnmatch.filter(known[field], pattern):
+                        raise LabError(
+                            f"{place}, when, {field}: no {field} is like '{pattern}'; the {field}s are {', '.join(known[field])}"
+                        )
 
 
 def _guests(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> list[str]:
     """The guests that entries ask for, and one that none of them does."""
     shipped = {path.stem for path in (scenarios / "guests").glob("*.yml")}
+    wanted = set()
     for entry in entries:
-        unknown = [name for name in entry["when"].get("guest", []) if name not in shipped]
-        if unknown:
-            raise LabError(
-                f"{where}: deviation '{entry['id']}', when, guest: there is no guest '{unknown[0]}'; the guests are "
-                f"{', '.join(sorted(shipped))}"
-            )
-    return ["", *sorted({name for entry in entries for name in entry["when"].get("guest", [])})]
+        for place, way in _places(entry, f"{where}: deviation '{entry['id']}'"):
+            names = way["when"].get("guest", [])
+            unknown = [name for name in names if name not in shipped]
+            if unknown:
+                raise LabError(
+                    f"{place}, when, guest: there is no guest '{unknown[0]}'; the guests are {', '.join(sorted(shipped))}"
+                )
+            wanted.update(names)
+    return ["", *sorted(wanted)]
 
 
 # Cases by point and fault, which are empty where none strikes.
@@ -161,11 +179,11 @@ def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> _Groups:
     return groups
 
 
-def _reached(deviation: Deviation, groups: _Groups) -> dict[int, Case]:
-    """The cases, by number, that an entry applies to at some version."""
-    methods = [method for method in Method if deviation.when.possible(method)]
+def _reached(way: Alternative, groups: _Groups) -> dict[int, Case]:
+    """The cases, by number, that an alternative applies to at some version."""
+    methods = [method for method in Method if way.when.possible(method)]
     # What follows from point and fault is asked once for all cases that have them: there are thousands of cases.
-    values = deviation.when.values
+    values = way.when.values
     of_groups = Conditions({name: value for name, value in values.items() if name in {"suite", *STRUCK}})
     of_cases = Conditions({name: value for name, value in values.items() if name not in of_groups.values})
     return {
@@ -175,15 +193,17 @@ def _reached(deviation: Deviation, groups: _Groups) -> dict[int, Case]:
     }
 
 
-def _refuse_contradictions(ledger: Sequence[Deviation], reached: Mapping[str, Mapping[int, Case]], where: str) -> None:
+def _refuse_contradictions(ledger: Sequence[Deviation], reached: Mapping[str, Sequence[Mapping[int, Case]]], where: str) -> None:
     """Two entries must never apply to one case in one situation: then neither could be exactly what was seen."""
     for one, other in combinations(ledger, 2):
-        # Whether versions exclude each other depends on a case's method alone.
-        methods = [method for method in Method if one.when.possible(method, other.when)]
-        both = (case for number, case in reached[one.id].items() if number in reached[other.id] and case.method in methods)
-        case = next(both, None)
-        if case:
-            raise LabError(
-                f"{where}: deviations '{one.id}' and '{other.id}' contradict each other: both apply to {case.id} at the same "
-                "versions; narrow the field 'when' of one of them"
-            )
+        for (mine, here), (theirs, there) in product(
+            zip(one.alternatives, reached[one.id]), zip(other.alternatives, reached[other.id])
+        ):
+            # Whether versions exclude each other depends on a case's method alone.
+            methods = [method for method in Method if mine.when.possible(method, theirs.when)]
+            case = next((case for number, case in here.items() if number in there and case.method in methods), None)
+            if case:
+                raise LabError(
+                    f"{where}: deviations '{one.id}' and '{other.id}' contradict each other: both apply to {case.id} at the same "
+                    "versions; narrow the field 'when' of one of them"
+                )

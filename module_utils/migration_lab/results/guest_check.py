@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Mapping, Optional, Sequence
 
 from ..journal.case_result import CaseResult
-from ..judging.check import FAIL
-from ..judging.condition import PACKAGES, RANGES, parse_range, reported_as
-from ..judging.deviation import Effect
+from ..judging.condition import PACKAGES, RANGES, Conditions, reported_as
+from ..judging.deviation import Deviation
 from ..model.case import Method
 from ..model.combination import classes
 from ..model.errors import LabError
@@ -266,25 +265,22 @@ def _advice(
     """The entries of the ledger whose versions and effects are those of a failure, whatever guest they were seen with."""
     found = []
     for entry in ledger:
-        effects = [Effect.from_data(effect) for effect in entry["effects"]]
-        needed = [effect for effect in effects if not effect.optional]
-        known = any(
-            all(any(effect.matches(check) for check in line.checks + line.further if check.result == FAIL) for effect in needed)
-            for line in lines
-        )
-        if known and _versions_fit(entry["when"], combination):
+        if any(
+            way.needed and way.among(line.failed_checks) and _versions_fit(way.when, combination)
+            for way in Deviation.from_data(entry).alternatives for line in lines
+        ):
             found.append(Advice(entry["id"], entry["title"], entry["cause"], entry.get("advice", "")))
     return found
 
 
-def _versions_fit(when: Mapping[str, Any], combination: CombinationResult) -> bool:
+def _versions_fit(when: Conditions, combination: CombinationResult) -> bool:
     for name in RANGES:
-        if name in when:
+        if name in when.values:
             role, key = reported_as(name)
             version = combination.versions.get(role, {}).get(key, "")
             try:
                 number: Any = package_key(version) if name in PACKAGES else parse_version(version)
-                if number not in parse_range(name, when[name]):
+                if number not in when.values[name]:
                     return False
             except (LabError, ValueError):
                 return False

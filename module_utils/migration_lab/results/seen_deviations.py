@@ -32,8 +32,10 @@ class SeenDeviation:
 
     @property
     def effects(self) -> list[str]:
-        """Its effects, in words."""
-        return [effect_text(effect) for effect in self.entry["effects"]]
+        """Its effects, in words; of an entry with alternatives a line for each."""
+        if "any_of" not in self.entry:
+            return [effect_text(effect) for effect in self.entry["effects"]]
+        return [_alternative_text(way) for way in self.entry["any_of"]]
 
     def cell(self, combination: str) -> str:
         """How often a combination saw it, in words: ``32 known``; empty when it did not."""
@@ -43,6 +45,11 @@ class SeenDeviation:
     def to_data(self) -> dict[str, Any]:
         """The counts as run.json and the module's result have them."""
         return {"id": self.id, "known": self.known, "fixed": self.fixed}
+
+
+def _alternative_text(way: dict[str, Any]) -> str:
+    effects = "; ".join(map(effect_text, way["effects"])) or "nothing"
+    return f"{conditions_text(way['when'])}: {effects}" if "when" in way else effects
 
 
 def seen_deviations(run: Run) -> list[SeenDeviation]:

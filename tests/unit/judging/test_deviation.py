@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 SCENARIOS = ROOT / "scenarios"
 LEDGER = [Deviation.from_data(entry) for entry in load_ledger(SCENARIOS)]
 PAUSED, TARGET, SOURCE = "paused-guest-arrives-running", "v2-crashes-target", "v2-crashes-source"
-DIRECT, OLD_SOURCE = "v2-crashes-target-direct", "v2-crashes-target-and-old-source"
+OLD_SOURCE = "v2-crashes-target-and-old-source"
 
 
 def cases(profile: str = "canonical") -> list[Case]:
@@ -89,7 +89,7 @@ def test_deviations_of_real_0_9_1_and_0_9_2(combination: str, profile: str, numb
     ("versions", "method", "expected"),
     [
         (("0.9.1", "0.9.1", "9.0.0"), "p2p", OLD_SOURCE),
-        (("0.9.1", "0.9.1", "11.3.0"), "normal", DIRECT),
+        (("0.9.1", "0.9.1", "11.3.0"), "normal", TARGET),
         (("0.9.1", "9.0.0", "0.9.1"), "tunnelled", SOURCE),
         (("9.0.0", "7.0.0", "0.9.1"), "normal", SOURCE),
         (("0.9.1", "9.0.0", "9.0.0"), "normal", TARGET),
@@ -114,16 +114,18 @@ def test_an_emulated_old_side_counts_for_the_protocol_alone(shown: str, method: 
 
 def test_no_two_entries_apply_to_a_case() -> None:
     """By brute force, at and beside every bound of the ledger: what ``load_ledger`` refuses by reckoning."""
-    plain = [one for one in LEDGER if one.when.values["suite"] == "migration"]
-    ranges = [one.when.values[role] for one in plain for role in ROLES if role in one.when.values]
+    plain = [
+        (one.id, way.when) for one in LEDGER for way in one.alternatives if way.when.values["suite"] == "migration"
+    ]
+    ranges = [when.values[role] for _, when in plain for role in ROLES if role in when.values]
     bounds = {edge for versions in ranges for edge in (versions.low, versions.end)}
     numbers = sorted({max(bound + step, 0) for bound in bounds if bound < 10**9 for step in (-1, 0, 1)})
     some = [case for case in cases("tck") if not case.scenario.target_config and not case.scenario.persistent]
-    fitting = [(case, [deviation.when for deviation in plain if deviation.when.fits(case)]) for case in some]
+    fitting = [(case, [(name, when) for name, when in plain if when.fits(case)]) for case in some]
     for source, target, client, protocol in product(numbers, numbers, numbers[::4], ("v2", "v3")):
         here = Situation({"client": client, "source": source, "target": target}, {}, protocol)
         for case, entries in fitting:
-            assert sum(when.met(case, here) for when in entries) < 2, (here, case.id)
+            assert len({name for name, when in entries if when.met(case, here)}) < 2, (here, case.id)
 
 
 def test_exactly_the_effects_are_known() -> None:
@@ -144,6 +146,65 @@ def test_a_race_may_come_or_not() -> None:
     other = apply(judgement(("target-state", "paused")), deviation)
     assert (other.verdict, other.deviation) == (Verdict.FAIL, "")
     assert other.reason.endswith("expects exactly: target-state got running; source-state got running")
+
+
+RUNS, STAYS = {"check": "target-state", "got": "running"}, {"check": "source-state", "got": "paused"}
+LEFT = {"check": "no-leftovers", "got": "*", "optional": True}
+
+
+def either(*ways: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in entry(any_of=list(ways), **changes).items() if name != "effects"}
+
+
+@pytest.mark.parametrize(
+    ("failed", "verdict"),
+    [
+        ([("target-state", "running")], Verdict.KNOWN),
+        ([("target-state", "running"), ("no-leftovers", "a file")], Verdict.KNOWN),
+        ([("target-state", "paused"), ("source-state", "paused")], Verdict.KNOWN),
+        ([("source-state", "paused")], Verdict.FAIL),
+        ([("target-state", "running"), ("source-state", "paused")], Verdict.FAIL),
+        ([("target-state", "paused"), ("source-state", "paused"), ("no-leftovers", "a file")], Verdict.FAIL),
+        ([("no-leftovers", "a file")], Verdict.FAIL),
+        ([], Verdict.FIXED),
+    ],
+)
+def test_exactly_one_alternative_is_seen_and_whole(failed: list[tuple[str, str]], verdict: Verdict) -> None:
+    deviation = Deviation.from_data(either({"effects": [RUNS, LEFT]}, {"effects": [STAYS, {**RUNS, "got": "paused"}]}))
+    seen = apply(judgement(*failed, verdict=Verdict.FAIL if failed else Verdict.PASS), deviation)
+    assert seen.verdict is verdict and not deviation.races
+    if verdict is not Verdict.KNOWN:
+        assert "target-state got running or else source-state got paused; target-state got paused" in seen.reason
+
+
+def test_an_alternative_without_effects_is_a_race_that_was_won() -> None:
+    deviation = Deviation.from_data(either({"effects": [RUNS, STAYS]}, {"effects": []}))
+    assert deviation.races and apply(judgement(verdict=Verdict.PASS), deviation).verdict is Verdict.PASS
+    both = judgement(("target-state", "running"), ("source-state", "paused"))
+    assert apply(both, deviation).verdict is Verdict.KNOWN
+    half = apply(judgement(("target-state", "running")), deviation)
+    assert half.verdict is Verdict.FAIL and half.reason.endswith("source-state got paused or else nothing")
+
+
+def test_an_alternative_counts_where_its_own_conditions_are_met() -> None:
+    died = {"check": "daemons-alive", "got": "*"}
+    ledger = [Deviation.from_data(either(
+        {"when": {"method": ["p2p"], "source_qemu": ">=6.0"}, "effects": [STAYS]},
+        {"when": {"method": ["p2p"]}, "effects": [RUNS]}, {"when": {"method": ["normal"]}, "effects": [died]},
+    ))]
+
+    def verdict(case: Case, qemu: str, *failed: tuple[str, str]) -> Verdict:
+        here = Situation({}, {"source": parse_version(qemu)}, "v3")
+        return apply(judgement(*failed), find(ledger, case, here)).verdict
+
+    assert verdict(CASE, "7.2.0", ("source-state", "paused")) is Verdict.KNOWN
+    assert verdict(CASE, "7.2.0", ("target-state", "running")) is Verdict.KNOWN
+    assert verdict(CASE, "5.2.0", ("source-state", "paused")) is Verdict.FAIL
+    assert verdict(CASE, "5.2.0", ("target-state", "running")) is Verdict.KNOWN
+    here = Situation({}, {}, "v3")
+    assert find(ledger, BY_ID["tunnelled/transient-paused/none"], here) is None, "an entry applies where an alternative does"
+    direct, ours = find(ledger, BY_ID["normal/transient-paused/none"], here), find(ledger, CASE, here)
+    assert direct and direct.kills and ours and not ours.kills, "only what may be seen of the case is run alone"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +334,7 @@ def test_every_condition_counts() -> None:
     here = situation(CASE, "0.9.2", "0.9.1", "0.9.2")
 
     def applies(**when: Any) -> bool:
-        return Deviation.from_data(entry(when=when)).when.met(CASE, here)
+        return find([Deviation.from_data(entry(when=when))], CASE, here) is not None
 
     assert applies(client=">=0.9.2", source="<0.9.2", target_qemu=">=7.2.0", protocol="v2", method=["p2p"], state="paused",
                    persistent=False, target_config=True, flags=["persist-dest", "peer2peer"], without_flags=["live"])
@@ -282,7 +343,7 @@ def test_every_condition_counts() -> None:
     assert not applies(target_config=False) and not applies(flags=["live", "persist-dest"])
     assert not applies(without_flags=["persist-dest"])
     unknown = Deviation.from_data(entry(when={"source_qemu": "<5.2.0"}))
-    assert not unknown.when.met(CASE, Situation(here.libvirt, {}, "v2")), "a version that is not known meets no condition"
+    assert find([unknown], CASE, Situation(here.libvirt, {}, "v2")) is None, "a version that is not known meets no condition"
 
 
 @pytest.fixture
@@ -308,6 +369,21 @@ def scenarios(tmp_path: Path) -> Callable[[Any], Path]:
         ([entry(when={"sauce": "<1.0"})], "entry 1, when: .*'sauce'"),
         ([entry(effects=[])], "entry 1, effects: "),
         ([entry(), entry()], "the id 'an-entry' is there twice"),
+        ([{**entry(), "any_of": [{"effects": [RUNS]}, {"effects": []}]}], "'an-entry': it needs either 'effects' or 'any_of'"),
+        ([{name: value for name, value in entry().items() if name != "effects"}], "needs either 'effects' or 'any_of'"),
+        ([either({"effects": [RUNS]})], "entry 1, any_of: "),
+        ([either({"effects": [RUNS]}, {"effects": [{"check": "mood", "got": "*"}]})],
+         "'an-entry', any_of, entry 2, effects, entry 1, check: there is no check 'mood'"),
+        ([either({"effects": [RUNS]}, {"when": {"state": "paused"}, "effects": []})],
+         "'an-entry', any_of, entry 2, when: 'state' is in the entry's own 'when' as well; keep one"),
+        ([either({"effects": [RUNS]}, {"when": {"sauce": "<1.0"}, "effects": []})], "any_of, entry 2, when: .*'sauce'"),
+        ([either({"effects": [RUNS]}, {"when": {"target": "=2.0"}, "effects": []})], "entry 2, when, target: '=2.0' is not"),
+        ([either({"effects": [RUNS]}, {"when": {"flags": ["postcopy"]}, "effects": []})],
+         "'an-entry': any_of, entry 2, field 'when' matches nothing that exists"),
+        ([either({"effects": [RUNS]}, {"when": {"guest": ["none"]}, "effects": []})],
+         "any_of, entry 2, when, guest: there is no guest 'none'"),
+        ([either(*({"when": {"method": [name]}, "effects": [RUNS]} for name in ("p2p", "normal"))),
+          entry(id="b", when={"method": ["normal"]})], "'an-entry' and 'b' contradict each other: both apply to normal/"),
         ([entry(effects=[{"check": "mood", "got": "*"}])], "'an-entry', effects, entry 1, check: there is no check 'mood'"),
         ([entry(when={"flags": ["fast"]})], "entry 1, when, flags, entry 1: 'fast' is not one of "),
         ([entry(when={"source": ">=2.0.0 <1.0.0"})], "'an-entry', when, source: the range '>=2.0.0 <1.0.0' has no version in it"),
@@ -341,6 +417,8 @@ def test_refused(scenarios: Callable[[Any], Path], ledger: Any, words: str) -> N
 )
 def test_entries_that_go_together(scenarios: Callable[[Any], Path], whens: list[dict[str, Any]]) -> None:
     ledger = [entry(id=f"entry-{number}", when=when) for number, when in enumerate(whens)]
+    ways = [{"when": {"method": [name]}, "effects": []} for name in ("p2p", "normal")]
+    ledger.append(either(*ways, id="elsewhere", when={"state": "running", "suite": "recovery"}))
     assert load_ledger(scenarios(ledger)) == ledger
 
 

@@ -40,7 +40,8 @@ def test_pair_of_a_run_has_the_fields_of_the_catalogues_pairs() -> None:
 def test_each_condition_has_words_and_a_place_in_the_ledger(name: str) -> None:
     value: dict[str, Any] = {"method": ["p2p"], "flags": ["live"], "without_flags": ["live"]}
     assert CONDITIONS[name].words(value.get(name, "<1.0.0"))
-    assert ledger_schema(SCENARIOS)["items"]["properties"]["when"]["properties"][name] == CONDITIONS[name].schema
+    when = ledger_schema(SCENARIOS)["$defs"]["when"]
+    assert when["properties"][name] == CONDITIONS[name].schema
 
 
 @pytest.mark.parametrize("name", list(PAIRS))

@@ -91,9 +91,17 @@ def test_the_ledger_advises_by_versions_and_effects_whatever_guest_it_was_seen_w
     there, back = check.guests[0].directions
     assert [(advice.id, advice.advice) for advice in there.advice] == [("ht", "Do it.")]
     assert back.advice == () and check.guests[1].directions[0].advice == ()
-    entry["when"] = {"source": ">=10.0.0"}
-    check = read_check(read_run(run_of(tmp_path / "other", ["app", "web"], FAILS, deviations=[entry])), CHECKS)
-    assert check.guests[0].directions[0].advice == ()
+    others: list[dict[str, Any]] = [
+        {"when": {"source": ">=10.0.0"}},
+        {"effects": [{**entry["effects"][0], "optional": True}]},
+        {"any_of": [{"effects": []}, {"when": {"source_qemu": ">=100.0"}, "effects": entry["effects"]}]},
+    ]
+    for number, changes in enumerate(others):
+        run = read_run(run_of(tmp_path / f"other-{number}", ["app", "web"], FAILS, deviations=[{**entry, **changes}]))
+        assert read_check(run, CHECKS).guests[0].directions[0].advice == (), changes
+    entry["any_of"] = [{"effects": []}, {"when": {"client": ">=1.0.0"}, "effects": entry.pop("effects")}]
+    check = read_check(read_run(run_of(tmp_path / "ways", ["app", "web"], FAILS, deviations=[entry])), CHECKS)
+    assert [advice.id for advice in check.guests[0].directions[0].advice] == ["ht"]
 
 
 def test_only_what_failed_is_searched_and_only_where_it_failed(tmp_path: Path) -> None:

@@ -368,6 +368,11 @@ def test_deviations_are_counted_by_combination(tmp_path: Path) -> None:
     assert (first.cell("ooo"), first.cell("noo"), first.cell("nnn")) == ("16 known", "15 known, 1 fixed", "")
     assert [other.id for other in others] == [entry["id"] for entry in LEDGER[1:]]
     assert all(not other.known and not other.fixed for other in others)
+    assert first.effects == ["target-state: got running", "guest-continuity: got *counting, only sometimes"]
+    late = next(other for other in others if other.id == "silent-network-passes-finish-late")
+    assert late.effects[:2] == [
+        "guest running: single-copy: got running *; promised: got running-twice", "guest running: nothing",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from synthetic_run import BY_ID, ROOT, as_expected, lab_error, refused
 SCENARIOS = ROOT / "scenarios"
 LEDGER = tuple(map(Deviation.from_data, load_ledger(SCENARIOS)))
 ARRIVES_RUNNING, CRASHES_TARGET, CRASHES_SOURCE = "paused-guest-arrives-running", "v2-crashes-target", "v2-crashes-source"
-CRASHES_DIRECT, CRASHES_WITH_SOURCE = "v2-crashes-target-direct", "v2-crashes-target-and-old-source"
+CRASHES_WITH_SOURCE = "v2-crashes-target-and-old-source"
 
 PAUSED = BY_ID["p2p/persistent-paused/none"]
 QEMU = {"source": parse_version("5.2.0"), "target": parse_version("5.2.0")}
@@ -155,7 +155,7 @@ def crashed(case: Case, role: str) -> Observation:
         # Below 0.9.2 with a modern release: whoever is the modern one dies wherever v2 runs.
         ("noo", "0.9.1", "9.0.0", "", {}),
         ("ono", "0.9.1", "9.0.0", "", dict.fromkeys(Method, CRASHES_SOURCE)),
-        ("oon", "0.9.1", "9.0.0", "", {**dict.fromkeys(Method, CRASHES_WITH_SOURCE), Method.NORMAL: CRASHES_DIRECT}),
+        ("oon", "0.9.1", "9.0.0", "", {**dict.fromkeys(Method, CRASHES_WITH_SOURCE), Method.NORMAL: CRASHES_TARGET}),
         ("nno", "0.9.1", "9.0.0", "", dict.fromkeys(Method, CRASHES_SOURCE)),
         ("onn", "0.9.1", "9.0.0", "", {Method.NORMAL: CRASHES_TARGET}),
         ("nnn", "0.9.1", "9.0.0", "", {}),
