@@ -21,10 +21,14 @@ options:
     type: str
     required: true
   command:
-    description: The build with C(--simulate) and C(--verbose).
+    description: The build, which is only simulated.
     type: list
     elements: str
     required: true
+  preferences:
+    description: Text of apt's preferences for the build.
+    type: str
+    default: ""
 attributes:
   check_mode: {support: full, description: Only reads.}
 author: The libvirt migration compatibility lab (!UNKNOWN)
@@ -35,7 +39,7 @@ EXAMPLES = r"""
   release_packages_info:
     name: debian-12
     image: localhost/migration-lab/debian-12:debian-12-0123456789ab
-    command: [mmdebstrap, --simulate, --verbose, --variant=minbase, --include=libvirt-daemon, bookworm, /tmp/root.tar]
+    command: [mmdebstrap, --variant=minbase, --include=libvirt-daemon, bookworm, /tmp/root.tar]
 """
 
 RETURN = r"""
@@ -66,11 +70,12 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "image": {"type": "str", "required": True},
             "command": {"type": "list", "elements": "str", "required": True},
+            "preferences": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     try:
-        image, newer = ask(module.params["name"], module.params["image"], module.params["command"])
+        image, newer = ask(*(module.params[name] for name in ("name", "image", "command", "preferences")))
     except LabError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, image=image, newer=newer)

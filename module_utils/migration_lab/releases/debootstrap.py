@@ -8,17 +8,21 @@ from typing import Any, Mapping
 from ..model.errors import LabError
 
 # The fields that an image is built from.
-RECIPE = ("suite", "mirror", "keyring", "packages", "architecture", "release_sha256")
+RECIPE = ("suite", "mirror", "keyring", "packages", "architecture", "release_sha256", "sources", "expired")
 
 
 def check_obtainable(name: str, release: Mapping[str, Any]) -> None:
-    """Refuse a release of an archive without a mirror, or without a checksum to trust.
+    """Refuse a release of an archive without a mirror, without a checksum to trust, or with further sources.
 
     :param release: the recipe, as ``recipe.resolve_release`` returns it.
     :raises LabError: with what is missing and the two ways out.
     """
     if "release_sha256" not in release:
         return
+    if "sources" in release:
+        raise LabError(
+            f"release '{name}' has release_sha256, the checksum of one suite, and sources, further suites; leave one out"
+        )
     missing = [] if release["mirror"] else ["its archive mirror is not set"]
     if not release["release_sha256"]:
         missing.append("the checksum of the suite's file Release is not pinned (release_sha256)")

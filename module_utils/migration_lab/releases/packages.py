@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
@@ -53,21 +54,42 @@ def dpkg_newer(version: str, than: str) -> bool:
     return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], check=False).returncode == 0
 
 
-def ask(name: str, image: str, command: Sequence[str]) -> tuple[str, list[dict[str, str]]]:
+def simulate(command: Sequence[str], preferences: str) -> tuple[int, str]:
+    """Let mmdebstrap find out what it would install.
+
+    :param command: the build.
+    :param preferences: text of apt's preferences. They are in a file outside of the root: simulating, no hook is run.
+    :returns: the exit status and all that it wrote.
+    """
+    with tempfile.NamedTemporaryFile("w", prefix="migration-lab.", suffix=".preferences") as file:
+        file.write(preferences)
+        file.flush()
+        pins = [f'--aptopt=Dir::Etc::Preferences "{file.name}"'] if preferences else []
+        done = subprocess.run(
+            [command[0], "--simulate", "--verbose", *pins, *command[1:]], capture_output=True, text=True, check=False
+        )
+    return done.returncode, done.stdout + done.stderr
+
+
+def apt_errors(output: str) -> str:
+    """What apt and mmdebstrap wrote of errors, in a line; empty for nothing."""
+    return " ".join(line for line in output.splitlines() if re.match("E:|Err:|W: Fail", line))
+
+
+def ask(name: str, image: str, command: Sequence[str], preferences: str = "") -> tuple[str, list[dict[str, str]]]:
     """Ask a release's suite which packages of its image it has newer versions of.
 
     :param name: the release.
     :param image: name of its image in podman's storage.
-    :param command: the simulated build: mmdebstrap with ``--simulate --verbose``.
+    :param command: the build.
+    :param preferences: text of apt's preferences for it.
     :returns: the image's id and the packages.
     :raises LabError: when the image cannot be read, or the suite could not be asked.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    output = done.stdout + done.stderr
+    status, output = simulate(command, preferences)
     offered = offered_packages(output)
-    if done.returncode or not offered:
-        errors = [line for line in output.splitlines() if re.match("E:|Err:|W: Fail", line)]
-        reason = " ".join(errors) or "mmdebstrap named no package"
+    if status or not offered:
+        reason = apt_errors(output) or "mmdebstrap named no package"
         raise LabError(
             f"the suite of release {name} could not be asked for newer packages: {reason}; check that its mirror is reachable, "
             "or set another mirror in the catalogue"

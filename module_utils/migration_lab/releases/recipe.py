@@ -23,7 +23,8 @@ def resolve_release(name: str, releases: Mapping[str, Any]) -> dict[str, Any]:
     """
     release = releases[name]
     if release["kind"] != "tree":
-        return dict(release)
+        # An expired suite is as well one that needs its lines written.
+        return {**release, **({"sources": release.get("sources", [])} if "expired" in release else {})}
     base = releases.get(release["base"])
     if base is None or base["kind"] == "tree":
         known = ", ".join(sorted(entry for entry, data in releases.items() if data["kind"] != "tree"))

@@ -28,7 +28,11 @@ def test_default_catalogue_has_its_releases() -> None:
         "debian-7": ("wheezy", "0.9.12", "1.1"),
         "debian-11": ("bullseye", "7.0.0", "5.2"),
         "debian-12": ("bookworm", "9.0.0", "7.2"),
+        "debian-12-backports": ("bookworm", "11.3.0", "10.0"),
+        "debian-12-qemu-11.1": ("trixie", "9.0.0", "11.1"),
         "debian-13": ("trixie", "11.3.0", "10.0"),
+        "debian-13-backports": ("trixie", "12.9.0", "11.1"),
+        "debian-testing": ("testing", "12.8.0", "11.1"),
         "ubuntu-11.04": ("natty", "0.8.8", "0.14"),
         "ubuntu-11.10": ("oneiric", "0.9.2", "0.14"),
     }
@@ -60,6 +64,20 @@ def test_default_catalogue_has_its_releases() -> None:
         ("pairs/emulated-v2/boundary", None, "own_pairs: emulated-v2: 'boundary' is a dependency of 'ceiling'"),
         ("pairs/debian/boundary", 11.3, "own_pairs: debian, boundary: 11.3 is not of type 'string'"),
         ("pairs/debian/older", "x", "own_pairs: debian: Additional properties are not allowed ('older' was unexpected)"),
+        ("releases/debian-12/packages", ["libvirt0="], "own_releases: debian-12, packages, entry 1: 'libvirt0=' does not match"),
+        ("releases/debian-12/sources", [{"mirror": ""}], "own_releases: debian-12, sources, entry 1: 'suite' is a required"),
+        (
+            "releases/debian-13-backports/sources/0/pin", "x",
+            "own_releases: debian-13-backports, sources, entry 1: Additional properties are not allowed ('pin' was unexpected)",
+        ),
+        (
+            "releases/debian-13-backports/sources/0/packages", ["libvirt* qemu"],
+            "own_releases: debian-13-backports, sources, entry 1, packages, entry 1: 'libvirt* qemu' does not match",
+        ),
+        (
+            "releases/debian-12/sources", [{"suite": "sid", "priority": 1}],
+            "own_releases: debian-12, sources, entry 1: 'packages' is a dependency of 'priority'",
+        ),
         ("releases/debian-6/release_sha256", "1234", "own_releases: debian-6, release_sha256: '1234' does not match"),
         ("releases/debian-6/architecture", "arm64", "own_releases: debian-6, architecture: 'arm64' is not one of"),
         ("releases/debian-6/needs", ["kvm"], "own_releases: debian-6, needs, entry 1: 'kvm' is not one of"),
@@ -86,7 +104,7 @@ def test_bad_entry_is_refused_with_entry_and_field(path: str, value: Any, said: 
         ("releases.yml", "suite: bookworm", "suite: Book", "debian-12, suite: 'Book' does not match"),
         ("pairs.yml", "boundary: 9.0.0", "boundary: 9", "debian-lts, boundary: 9 is not of type 'string'"),
         ("guests/x86_64.yml", "memory: 16", "memory: 8", "memory: 8 is less than the minimum of 16"),
-        ("releases.yml", "tpm: [swtpm, swtpm-tools]", "tpm: [Q]", "debian-12, features, tpm, entry 1: 'Q' does not match"),
+        ("releases.yml", "tpm: [swtpm, swtpm-tools]", "tpm: [Q]", "debian-12-backports, features, tpm, entry 1: 'Q' does not"),
         ("pairs.yml", "$v3_protocol_new", "$v4", "v3-protocol, new: there is no setting 'v4'; the settings are archive_"),
     ],
 )
@@ -138,7 +156,8 @@ def test_own_entries_are_added_and_may_replace_those_of_the_lab() -> None:
 
 @pytest.mark.parametrize(
     ("name", "known"),
-    [("redhat", "debian, debian-lts, emulated-v2, v3-protocol"), ("", "debian, debian-lts"), ("Debian", "debian, debian-lts")],
+    [("redhat", "debian, debian-backports, debian-lts, debian-skip, emulated-v2, next, qemu-argument, v3-protocol, wide")]
+    + [(name, "debian, debian-backports, debian-lts") for name in ("", "Debian")],
 )
 def test_unknown_pair_is_refused_with_the_known_ones(name: str, known: str) -> None:
     with pytest.raises(LabError, match=f"there is no pair '{name}'; the pairs are {known}"):
@@ -150,8 +169,8 @@ def test_pair_with_an_unknown_release_is_refused(side: str) -> None:
     with pytest.raises(LabError) as refusal:
         choose_pair("debian", changed(PAIRS, f"debian/{side}", "debian-99"), RELEASES)
     assert str(refusal.value) == (
-        f"pair 'debian': there is no release 'debian-99' ({side}); the releases are debian-11, debian-12, debian-13, "
-        "debian-6, debian-7, ubuntu-11.04, ubuntu-11.10"
+        f"pair 'debian': there is no release 'debian-99' ({side}); the releases are debian-11, debian-12, debian-12-backports, "
+        "debian-12-qemu-11.1, debian-13, debian-13-backports, debian-6, debian-7, debian-testing, ubuntu-11.04, ubuntu-11.10"
     )
 
 
@@ -241,6 +260,17 @@ def test_ceiling_on_a_machine_that_is_old_anyway_is_refused(old: str, boundary: 
 
 
 # Archives
+
+
+def test_archive_with_further_sources_is_refused() -> None:
+    releases = changed(RELEASES, "debian-13-backports/release_sha256", "0" * 64)
+    with pytest.raises(LabError, match=r"release 'debian-13-backports' has release_sha256, .*, and sources, .*; leave one out"):
+        choose_pair("next", PAIRS, releases)
+
+
+def test_expired_suite_has_its_lines_written() -> None:
+    assert resolve_release("x", {"x": {**RELEASES["debian-12"], "expired": True}})["sources"] == []
+    assert "sources" not in resolve_release("debian-12", RELEASES)
 
 
 def test_pair_of_2011_is_refused_until_its_archive_is_named_and_pinned() -> None:
@@ -335,6 +365,8 @@ def test_tree_has_its_place_in_pairs_and_runs_its_bases_guests() -> None:
         ("mirror", "http://archive.debian.org/debian"),
         ("keyring", "/usr/share/keyrings/debian-archive-removed-keys.gpg"),
         ("packages", ["libvirt-daemon"]),
+        ("sources", [{"suite": "bookworm-backports"}]),
+        ("expired", True),
     ],
 )
 def test_release_id_changes_with_the_recipe(field: str, value: Any) -> None:

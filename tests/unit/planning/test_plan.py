@@ -256,7 +256,7 @@ def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any],
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"pair": "redhat"}, "there is no pair 'redhat'; the pairs are debian, debian-lts"),
+        ({"pair": "redhat"}, "there is no pair 'redhat'; the pairs are debian, debian-backports, debian-lts"),
         ({"profile": "nightly"}, "there is no profile 'nightly'; "),
         ({"guest": "riscv64"}, "there is no guest 'riscv64'; the guests are aarch64, "),
         ({"combinations": "noo,xyz"}, "there is no combination 'xyz'; "),
@@ -286,7 +286,7 @@ def test_number_or_prefix_that_can_be_used_is_let_through(given: dict[str, Any],
         ({"prefix": "a b-"}, "domain_prefix is 'a b-'; "),
         (
             {"own_pairs": changed(CATALOGUE["pairs"], "debian/new", "debian-14")},
-            "pair 'debian': there is no release 'debian-14' (new); the releases are debian-11, debian-12, debian-13",
+            "pair 'debian': there is no release 'debian-14' (new); the releases are debian-11, debian-12, debian-12-backports",
         ),
         (
             {"own_pairs": changed(CATALOGUE["pairs"], "debian/boundary", "9.0.0")},

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from migration_lab.model.errors import LabError
-from migration_lab.releases.packages import ask, dpkg_newer, installed_packages, newer_packages, offered_packages
+from migration_lab.releases.packages import ask, dpkg_newer, installed_packages, newer_packages, offered_packages, simulate
 
 STATUS = """\
 Package: libvirt0
@@ -56,8 +59,27 @@ def test_an_older_mirror_makes_nothing_newer(old: str, new: str, newer: bool) ->
     assert bool(newer_packages({"a": old}, {"a": new}, dpkg_newer)) is newer
 
 
-def test_a_suite_that_cannot_be_asked_is_said() -> None:
-    command = ["sh", "-c", "echo 'E: The repository has no Release file' >&2; exit 25"]
+def script(folder: Path, commands: str) -> str:
+    """A program in place of mmdebstrap."""
+    path = folder / "mmdebstrap"
+    path.write_text(f"#!/bin/sh\n{commands}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_simulated_build_has_its_preferences_in_a_file_of_their_own(tmp_path: Path) -> None:
+    program = script(tmp_path, """printf '%s\\n' "$@"; cat "$(echo "$3" | cut -d '"' -f 2)"; exit 3""")
+    status, output = simulate([program, "--variant=minbase", "sid"], "Package: a\n")
+    assert status == 3
+    first, second, pins, *rest = output.splitlines()
+    assert (first, second, rest) == ("--simulate", "--verbose", ["--variant=minbase", "sid", "Package: a"])
+    file = re.fullmatch('--aptopt=Dir::Etc::Preferences "(.*)"', pins)
+    assert file and not Path(file[1]).exists()
+    assert "--aptopt" not in simulate([program, "sid"], "")[1]
+
+
+def test_a_suite_that_cannot_be_asked_is_said(tmp_path: Path) -> None:
+    command = [script(tmp_path, "echo 'E: The repository has no Release file' >&2; exit 25")]
     with pytest.raises(LabError, match=r"suite of release debian-12 could not be asked .*E: The repository has no Release"):
         ask("debian-12", "no-image", command)
 
