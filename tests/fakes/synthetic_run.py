@@ -26,8 +26,9 @@ CASES = PROFILE.cases()
 BY_ID = {case.id: case for case in CASES}
 
 PAIR = {"name": "debian", "old": "bookworm", "new": "trixie", "boundary": "10.0.0"}
-LIBVIRT = {"old": "9.0.0", "new": "11.3.0"}
-HYPERVISOR = {"old": "7.2.22", "new": "10.0.6"}
+LIBVIRT = {"old": "9.0.0", "new": "11.3.0", "a": "7.0.0", "b": "9.0.0", "c": "11.3.0"}
+HYPERVISOR = {"old": "7.2.22", "new": "10.0.6", "a": "5.2.0", "b": "7.2.22", "c": "10.0.6"}
+SWEEP = {"name": "sweep", "releases": ["debian-11", "debian-12", "debian-13"]}
 
 # The first entry of the ledger, which explains a paused guest that arrives running.
 LEDGER = read_yaml(ROOT / "scenarios/deviations.yml")
@@ -124,8 +125,9 @@ class SyntheticRun:
             age = ages[role]
             versions[role] = {"libvirt": LIBVIRT[age], "hypervisor": HYPERVISOR[age], "hostname": f"a-{role}"}
         return {
-            "schema": SCHEMA, "run": self.folder.name, "combination": combination, "pair": PAIR, "versions": versions,
-            "profile": {"name": "canonical", "cases": len(CASES)}, "selected": [case.id for case in self.cases],
+            "schema": SCHEMA, "run": self.folder.name, "combination": combination, "pair": self.data["pair"],
+            "versions": versions, "profile": {"name": "canonical", "cases": len(CASES)},
+            "selected": [case.id for case in self.cases],
             "guests": {"x86_64": {"accel": "tcg", "machine": "pc-i440fx-7.2"}}, "workers": 4,
         }
 

@@ -11,12 +11,13 @@ from .case import Case, FlagSet, Method, Scenario, State
 
 @dataclass(frozen=True)
 class Profile:
-    """A named matrix of cases."""
+    """A named matrix of cases. ``in_turn``: each method and scenario has one of the flag sets, not all."""
 
     name: str
     methods: tuple[Method, ...]
     scenarios: tuple[Scenario, ...]
     flags: tuple[FlagSet, ...]
+    in_turn: bool = False
 
     @classmethod
     def from_data(cls, data: Mapping) -> Profile:
@@ -29,9 +30,23 @@ class Profile:
                 for entry in data["scenarios"]
             ),
             flags=tuple(FlagSet(entry["name"], tuple(entry["migrate"])) for entry in data["flags"]),
+            in_turn=data.get("flags_in_turn", False),
         )
 
     def cases(self) -> list[Case]:
         """All cases in order: by method, then scenario, then flags, as libvirt-tck runs them."""
-        combined = ((m, s, f) for m in self.methods for s in self.scenarios for f in self.flags)
+        combined = (
+            (method, scenario, flags)
+            for first, method in enumerate(self.methods)
+            for place, scenario in enumerate(self.scenarios)
+            for flags in self._flags(first + place + place // len(self.flags))
+        )
         return [Case(number, m, s, f) for number, (m, s, f) in enumerate(combined, start=1)]
+
+    def _flags(self, turn: int) -> tuple[FlagSet, ...]:
+        """The flag sets of a method and scenario.
+
+        :param turn: grows by one with the method and with the scenario, and by one more after as many scenarios as there are
+            flag sets: a paused guest does not get the same as a running one.
+        """
+        return (self.flags[turn % len(self.flags)],) if self.in_turn else self.flags

@@ -35,6 +35,11 @@ MARKS = {
     )
 }
 
+# What cases have, the worst first.
+SEVERITY = (
+    Verdict.FAIL, Verdict.FIXED, Verdict.ERROR, Verdict.NOT_OBTAINED, Verdict.KNOWN, Verdict.SKIP, Verdict.PASS,
+)
+
 
 def grid(run: Run) -> dict[str, dict[str, list[str]]]:
     """The cases that any combination selected, by table (``place``) and scenario, each in the profile's order.

@@ -22,7 +22,8 @@ from ..results.run import Run
 from ..results.seen_deviations import seen_deviations
 from ..results.wording import combination_text, count, duration_text, migration_text, one_line
 from .case_view import case_views
-from .grid import MARKS, Mark, address, grid, mark_of, rest
+from .grid import MARKS, SEVERITY, Mark, address, grid, mark_of, rest
+from .sweep import read_sweep
 
 # The template that includes the others.
 MAIN = "index.html.j2"
@@ -44,7 +45,7 @@ def page_text(
         counts={verdict.value: run.counts[verdict.key] for verdict in Verdict}, versions=machine_versions(run),
         deviations=seen_deviations(run),
         titles={entry["id"]: entry["title"] for entry in run.data.get("deviations", [])}, duration=duration(run),
-        changed=changed, flaky=history.flaky if history else (),
+        sweep=read_sweep(run), changed=changed, flaky=history.flaky if history else (),
     )
 
 
@@ -87,10 +88,7 @@ def most_serious(counts: Mapping[str, int]) -> Mark:
 
     :param counts: cases by verdict, as ``CombinationResult.counts`` has them.
     """
-    order = (
-        Verdict.FAIL, Verdict.FIXED, Verdict.ERROR, Verdict.NOT_OBTAINED, Verdict.KNOWN, Verdict.SKIP, Verdict.PASS,
-    )
-    return MARKS[next((verdict for verdict in order if counts.get(verdict.key)), Verdict.NOT_OBTAINED).value]
+    return MARKS[next((verdict for verdict in SEVERITY if counts.get(verdict.key)), Verdict.NOT_OBTAINED).value]
 
 
 def duration(run: Run) -> str:

@@ -15,7 +15,7 @@ from .drawing import INK, MONO, QUIET, draw_text, start
 from .grid import MARKS, grid, mark_of
 
 # Colours of a result's cell and letter, by the mark's code. On white, whatever the picture is shown on.
-_COLOURS = {
+COLOURS = {
     "p": ("#d5efdb", "#12522a"), "f": ("#b42318", "#ffffff"), "k": ("#fbdf83", "#4d3300"), "x": ("#6d28d9", "#ffffff"),
     "e": ("#24292f", "#ffffff"), "s": ("#e3e6ea", "#3b4550"), "n": ("url(#stripes)", "#24292f"),
 }
@@ -44,7 +44,7 @@ def picture_text(run: Run) -> str:
         _row(svg, combination, places, _TOP + _ROW * row)
     if not methods:
         draw_text(svg, _LEFT + 12, _TOP + 15, "no combination was obtained, so not even the cases are known")
-    _legend(svg, run, _TOP + _ROW * len(run.combinations) + 26)
+    draw_legend(svg, run, _TOP + _ROW * len(run.combinations) + 26)
     ElementTree.indent(svg, "")
     return ElementTree.tostring(svg, encoding="unicode") + "\n"
 
@@ -101,19 +101,23 @@ def _row(svg: ElementTree.Element, combination: CombinationResult, places: list[
     for mark in MARKS.values():
         xs = [x for case, x in places if case in combination.selected and mark_of(combination, case) is mark]
         if xs:
-            paper, ink = _COLOURS[mark.code]
+            paper, ink = COLOURS[mark.code]
             cells = "".join(f"M{x:g} {y:g}h{_CELL - 1}v{_HIGH}h-{_CELL - 1}z" for x in xs)
             ElementTree.SubElement(svg, "path", {"d": cells, "fill": paper, "class": mark.code})
             letters = draw_text(svg, 0, y + 14, mark.letter * len(xs), size=10, fill=ink, family=MONO, anchor="middle")
             letters.set("x", " ".join(f"{x + (_CELL - 1) / 2:g}" for x in xs))
 
 
-def _legend(svg: ElementTree.Element, run: Run, y: float) -> None:
+def draw_legend(svg: ElementTree.Element, run: Run, y: float) -> None:
+    """What the letters mean, and how many cases of the run have each.
+
+    :param y: the line's base.
+    """
     x: float = _MARGIN
     for verdict in Verdict:
         mark, number = MARKS[verdict.value], run.counts[verdict.key]
         if number:
-            paper, ink = _COLOURS[mark.code]
+            paper, ink = COLOURS[mark.code]
             ElementTree.SubElement(svg, "rect", {"x": f"{x:g}", "y": f"{y - 12:g}", "width": "16", "height": "16", "fill": paper})
             draw_text(svg, x + 8, y, mark.letter, size=10, fill=ink, family=MONO, anchor="middle")
             words = f"{number} {mark.word}"

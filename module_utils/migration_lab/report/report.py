@@ -26,6 +26,8 @@ from .recovery_page import recovery_pages
 from .recovery_picture import recovery_picture
 from .recovery_text import findings_text
 from .run_json import run_text
+from .sweep import read_sweep
+from .sweep_picture import sweep_picture
 from .tap import tap_text
 from .terminal import terminal_text
 
@@ -110,7 +112,8 @@ def make_report(
         for path, text in recovery_pages(recovery, templates, comparison, view).items():
             files[folder / path] = text
     else:
-        files[folder / PICTURE_FILE] = picture_text(run)
+        sweep = read_sweep(run)
+        files[folder / PICTURE_FILE] = sweep_picture(run, sweep) if sweep else picture_text(run)
         files[page] = page_text(run, templates, comparison, view)
     remarks = [*(update.notices if update else []), *notices]
     text = terminal_text(run, page, explain, comparison, remarks, findings)

@@ -14,6 +14,7 @@ from ..results.comparison import ChangeKind, Comparison
 from ..results.failure import Failure, Kind
 from ..results.run import CombinationResult, Run
 from ..results.wording import again_text, one_line, step_text, table_lines
+from .sweep import read_sweep, sweep_lines
 
 # More than a screen or two helps nobody; the page has them all.
 FAILURES_SHOWN = 40
@@ -40,7 +41,8 @@ def terminal_text(
     lines = [heading, *run.notices.values(), *remarks, ""]
     if comparison:
         lines += [*_comparison_lines(comparison, page), ""]
-    lines += _table(run)
+    sweep = read_sweep(run)
+    lines += sweep_lines(sweep) if sweep else _table(run)
     if findings:
         lines += ["", *findings]
     notes = [(combination, case, note) for combination in run.combinations for case, note in combination.notes.items()]

@@ -11,6 +11,7 @@ from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from ..model.case import ROLES
 from ..model.combination import classes, label
+from ..model.pair import is_sweep
 
 # The profiles of playbooks/survey.yml and playbooks/guest_check.yml, whose guests are in no file of the lab.
 SURVEY = "survey"
@@ -88,10 +89,14 @@ def again_text(run: Mapping[str, Any], combination: str, case: str) -> str:
     :param run: the data of run.json.
     """
     given = run.get("given", {})
-    settings = {**given.get("settings", {}), "pair": run["pair"]["name"]}
+    settings = {**given.get("settings", {}), **({} if is_sweep(run["pair"]) else {"pair": run["pair"]["name"]})}
     guest, _, rest = case.partition("/") if "," in run["guest"] else (run["guest"], "", case)
     playbook, chosen = "run", f"'cases={case}'"
-    if run["profile"] == SURVEY:
+    if is_sweep(run["pair"]):
+        playbook = "sweep"
+        settings |= {"releases": ",".join(run["pair"]["releases"]), "sweep_profile": run["profile"]}
+        settings |= {"guest": run["guest"], "combinations": combination}
+    elif run["profile"] == SURVEY:
         playbook, chosen = "survey", f"devices={guest}"
         settings["combination"] = combination
     elif run["profile"] == GUEST_CHECK:

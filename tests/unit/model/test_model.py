@@ -37,6 +37,18 @@ def test_cases_are_numbered_in_the_order_of_the_expected_files(profile: str) -> 
     assert len(expected) == 96
 
 
+def test_flag_sets_in_turn_meet_every_method_and_every_kind_of_config() -> None:
+    data = read_yaml(ROOT / "scenarios/profiles/sweep.yml")
+    cases = Profile.from_data(data).cases()
+    assert [case.number for case in cases] == list(range(1, 25))
+    assert len({(case.method, case.scenario.name) for case in cases}) == 24, "each method and scenario once"
+    assert len({(case.method, case.flags.name) for case in cases}) == 3 * 4
+    assert len({(case.scenario.persistent, case.scenario.target_config, case.flags.name) for case in cases}) == 4 * 4
+    every = Profile.from_data({**data, "flags_in_turn": False}).cases()
+    canonical = Profile.from_data(read_yaml(ROOT / "scenarios/profiles/canonical.yml"))
+    assert every == canonical.cases() and {case.id for case in cases} <= {case.id for case in every}
+
+
 def test_profile_is_made_from_data() -> None:
     profile = Profile.from_data(
         {
