@@ -30,6 +30,10 @@ _EXPLAINED = (
         r"E: Release file for (\S+) is expired \(invalid since ([^)]*)\).*",
         r"\1 is expired since \2; set 'expired: true' for that suite if you mean to use what does not change any more",
     ),
+    (
+        r"E: The repository '(\S+) (\S+) (?:In)?Release' is not signed",
+        r"the lab host's keys do not verify suite \2 of \1; set its 'keyring'",
+    ),
     (r"E: Unable to locate package (.*)", r"none of its suites has the package \1; correct 'packages', or add a source with it"),
 )
 _VERSION_GONE = re.compile(r"E: Version .(?P<version>\S+). for .(?P<package>\S+). was not found")

@@ -96,6 +96,10 @@ def test_suites_with_other_versions_than_the_entry_says_are_refused(
             "E: Release file for http://tool/debian/dists/old/InRelease is expired (invalid since 23d 0h 17min 45s). Updates\n",
             "http://tool/debian/dists/old/InRelease is expired since 23d 0h 17min 45s; set 'expired: true' for that suite",
         ),
+        (
+            "E: The repository 'http://vendor/apt stable InRelease' is not signed.\n",
+            "the lab host's keys do not verify suite stable of http://vendor/apt; set its 'keyring'",
+        ),
         ("E: Unable to locate package qemu-novel\n", "none of its suites has the package qemu-novel; correct 'packages'"),
         (
             "The following packages have unmet dependencies:\n qemu : Depends: seabios (> 2) but 1 is to be installed\nE: held\n",
