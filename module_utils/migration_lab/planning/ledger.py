@@ -199,6 +199,8 @@ def _refuse_contradictions(ledger: Sequence[Deviation], reached: Mapping[str, Se
         for (mine, here), (theirs, there) in product(
             zip(one.alternatives, reached[one.id]), zip(other.alternatives, reached[other.id])
         ):
+            if here.keys().isdisjoint(there):
+                continue
             # Whether versions exclude each other depends on a case's method alone.
             methods = [method for method in Method if mine.when.possible(method, theirs.when)]
             case = next((case for number, case in here.items() if number in there and case.method in methods), None)
