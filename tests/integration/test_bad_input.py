@@ -12,36 +12,62 @@ import pytest
 
 from default_catalogue import RELEASES
 from lab import INVENTORY, PLAYBOOK, ROOT, Lab
+from refusals import PLAN, Attempt, include_role, refusals
+
+LAB_HOST = include_role("lab_host")
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the planner and the lab host say to settings that no other integration test gives; nothing is changed."""
+    folder = tmp_path_factory.mktemp("refusals")
+    wrong: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "results_root": (PLAN, {"results_root": "/proc/version/results", "plan_start": True}),
+        "workers": (PLAN, {"workers": 0}),
+        "domain_prefix": (PLAN, {"domain_prefix": ""}),
+        "packages": (LAB_HOST, {"lab_host_packages": ["podman", "no-such-package-of-the-lab"]}),
+        "runtimes": (LAB_HOST, {"lab_host_runtimes": ["no-such-runtime"]}),
+    }
+    before = podman_state()
+    refused = refusals(folder, {
+        name: Attempt([task], {"results_root": str(folder / "results"), **settings}) for name, (task, settings) in wrong.items()
+    })
+    assert podman_state() == before
+    assert not (folder / "results").exists()
+    return refused
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("name", "sentence"),
     [
-        ({"results_root": "/proc/version/results"}, "cannot be written"),
-        ({"lab_host_min_free": 1000000}, "The disk of lab is nearly full"),
-        ({"lab_host_packages": ["podman", "no-such-package-of-the-lab"]}, "could not be installed on lab"),
-        ({"workers": 0}, "workers is '0'; it must be auto, or a number"),
-        ({"domain_prefix": ""}, "domain_prefix is ''"),
+        ("results_root", "cannot be written"),
+        ("workers", "workers is '0'; it must be auto, or a number"),
+        ("domain_prefix", "domain_prefix is ''"),
+        ("packages", "could not be installed on lab"),
+        ("runtimes", "no OCI runtime can start a container on this lab host (no-such-runtime: not installed)"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_wrong_setting_is_refused_with_a_sentence(lab: Lab, tmp_path: Path, settings: dict[str, Any], sentence: str) -> None:
-    """What the lab host refuses, and settings that no other integration test gives; tests/unit/planning has all sentences."""
+def test_a_wrong_setting_is_refused_with_a_sentence(said: dict[str, str], name: str, sentence: str) -> None:
+    """tests/unit/planning has all sentences of the planner."""
+    assert sentence in said[name]
+
+
+def test_a_refusal_reaches_the_user_and_nothing_is_changed(lab: Lab, tmp_path: Path) -> None:
     before = podman_state()
-    played = lab.play("full_matrix", **{"results_root": str(tmp_path / "results"), **settings})
+    played = lab.play("full_matrix", results_root=str(tmp_path / "results"), lab_host_min_free=1000000)
     assert played.status != 0
-    assert sentence in played.message(), played.output
+    assert "The disk of lab is nearly full" in played.message(), played.output
     assert podman_state() == before
 
 
 def podman_state() -> str:
-    """Containers and images, to see that nothing was changed."""
+    """Containers and images, to see that nothing was changed; none before podman is installed."""
     try:
         ids = "{{.ID}} {{.Names}}"
         containers = subprocess.check_output(["podman", "ps", "--all", "--format", ids], text=True)
         return containers + subprocess.check_output(["podman", "images", "--all", "--format", ids], text=True)
     except FileNotFoundError:
-        return "no podman"
+        return ""
 
 
 def test_no_combination_named(lab: Lab) -> None:
@@ -71,9 +97,3 @@ def test_not_root(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "the lab host's work needs root" in " ".join(done.stdout.split()), done.stdout + done.stderr
-
-
-def test_a_runtime_that_refuses_this_host_is_passed_over_or_said(lab: Lab) -> None:
-    played = lab.play("provision", combination="noo", lab_host_runtimes=["no-such-runtime"])
-    assert played.status != 0
-    assert "no OCI runtime can start a container on this lab host (no-such-runtime: not installed)" in played.message()

@@ -13,22 +13,30 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import PLAYBOOK, ROOT, Lab, Played
+from lab import PLAYBOOK, ROOT, Lab
+from refusals import Attempt, include_role, refusals
 
 SYSTEMD = Path("/run/systemd/system")
+ANALYZE = shutil.which("systemd-analyze")
+WRONG_FIELDS = ["2 * * *", "60 2 * * *", "0 24 * * *", "0 2 0 * *", "0 2 * 13 *", "0 2 * * 8", "0 2 * * * root", "@daily", ""]
+RIGHT_FIELDS = ["0 2 * * *", "*/15 0-6,22 1,15 jan-mar SUN", "0\t2\t* * 0-7", "59 23 31 12 1-5/2"]
+
+
+def folders(parent: Path) -> dict[str, Any]:
+    """Settings with folders of the tests' own, and something that stands for cron's daemon."""
+    folders = {name: parent / name for name in ("systemd", "cron", "script", "log")}
+    for folder in folders.values():
+        folder.mkdir()
+    (parent / "crond").touch()
+    return {
+        **{f"nightly_{name}_folder": str(folder) for name, folder in folders.items()},
+        "nightly_cron_daemons": [str(parent / "crond")], "nightly_name": "lab-night-of-the-tests",
+    }
 
 
 @pytest.fixture
 def places(tmp_path: Path) -> dict[str, Any]:
-    """Folders of the test's own, and something that stands for cron's daemon."""
-    folders = {name: tmp_path / name for name in ("systemd", "cron", "script", "log")}
-    for folder in folders.values():
-        folder.mkdir()
-    (tmp_path / "crond").touch()
-    return {
-        **{f"nightly_{name}_folder": str(folder) for name, folder in folders.items()},
-        "nightly_cron_daemons": [str(tmp_path / "crond")], "nightly_name": "lab-night-of-the-tests",
-    }
+    return folders(tmp_path)
 
 
 def files(places: dict[str, Any]) -> list[str]:
@@ -65,65 +73,69 @@ def test_a_job_of_cron_is_installed_once_runs_the_night_and_is_removed(lab: Lab,
     assert lab.play("nightly_install", nightly_state="absent", nightly_method="cron", **places).changed() == 0
 
 
-def test_a_time_that_cron_would_pass_over_is_refused(lab: Lab, places: dict[str, Any]) -> None:
-    played = lab.play("nightly_install", nightly_method="cron", nightly_when="*-*-* 02:00", **places)
-    assert played.status != 0
-    assert "nightly_when is '*-*-* 02:00', which are not five fields of cron" in played.message(), played.output
-    assert files(places) == []
-
-
-def test_the_fields_of_cron_are_known(tmp_path: Path) -> None:
-    wrong = ["2 * * *", "60 2 * * *", "0 24 * * *", "0 2 0 * *", "0 2 * 13 *", "0 2 * * 8", "0 2 * * * root", "@daily", ""]
-    right = ["0 2 * * *", "*/15 0-6,22 1,15 jan-mar SUN", "0\t2\t* * 0-7", "59 23 31 12 1-5/2"]
-    test = {"that": "(item is regex('^' ~ __nightly_fields ~ '$', ignorecase=true)) == (item in right)"}
-    play = {
-        "hosts": "localhost", "gather_facts": False, "vars": {"right": right},
-        "vars_files": [str(ROOT / "roles" / "nightly" / "vars" / "main.yml")],
-        "tasks": [{"ansible.builtin.assert": test, "loop": wrong + right}],
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """By wrong setting what the role says to it; nothing is installed."""
+    folder = tmp_path_factory.mktemp("refusals")
+    places = folders(folder)
+    install, when = include_role("nightly"), include_role("nightly", "when", __nightly_chosen="systemd")
+    known = "(item is regex('^' ~ __nightly_fields ~ '$', ignorecase=true)) == (item in right)"
+    fields = {"ansible.builtin.assert": {"that": known}, "loop": RIGHT_FIELDS + WRONG_FIELDS}
+    variables = yaml.safe_load((ROOT / "roles" / "nightly" / "vars" / "main.yml").read_text())
+    attempts = {
+        "cron's time": Attempt([install], {"nightly_method": "cron", "nightly_when": "*-*-* 02:00"}),
+        "no cron": Attempt([install], {"nightly_method": "cron", "nightly_cron_daemons": ["/no/cron"]}),
+        "fields": Attempt([fields], {**variables, "right": RIGHT_FIELDS}),
     }
-    played = play_text(tmp_path, play, {})
-    assert played.status == 0, played.output
-
-
-def test_a_machine_with_nothing_to_run_it_is_refused(lab: Lab, places: dict[str, Any]) -> None:
-    played = lab.play("nightly_install", nightly_method="cron", **{**places, "nightly_cron_daemons": ["/no/cron"]})
-    assert played.status != 0
-    assert "there is no cron. Install the package cron." in played.message()
+    if not SYSTEMD.exists():
+        attempts["no systemd"] = Attempt([install], {"nightly_method": "systemd"})
+    if ANALYZE:
+        attempts["systemd's time"] = Attempt([when], {"nightly_when": "at midnight"})
+        attempts["right time"] = Attempt([when], {"nightly_when": "Mon..Fri 23:30"})
+    refused = refusals(folder, {name: Attempt(one.tasks, {**places, **one.settings}) for name, one in attempts.items()})
     assert files(places) == []
+    return refused
+
+
+def test_a_time_that_cron_would_pass_over_is_refused(said: dict[str, str]) -> None:
+    assert "nightly_when is '*-*-* 02:00', which are not five fields of cron" in said["cron's time"]
+
+
+def test_the_fields_of_cron_are_known(said: dict[str, str]) -> None:
+    assert "fields" not in said, said["fields"]
+
+
+def test_a_machine_with_nothing_to_run_it_is_refused(said: dict[str, str]) -> None:
+    assert "there is no cron. Install the package cron." in said["no cron"]
 
 
 @pytest.mark.skipif(SYSTEMD.exists(), reason="systemd runs here")
-def test_systemd_where_it_does_not_run_is_refused_and_cron_is_taken_by_itself(lab: Lab, places: dict[str, Any]) -> None:
-    played = lab.play("nightly_install", nightly_method="systemd", **places)
-    assert played.status != 0
-    assert "nightly_method is systemd, and systemd does not run on this machine" in played.message()
-    assert files(places) == []
+def test_systemd_where_it_does_not_run_is_refused_and_cron_is_taken_by_itself(
+    lab: Lab, said: dict[str, str], places: dict[str, Any]
+) -> None:
+    assert "nightly_method is systemd, and systemd does not run on this machine" in said["no systemd"]
     chosen = lab.play("nightly_install", **places)
     assert chosen.status == 0, chosen.output
     assert "the lab runs by cron (systemd does not run here): 0 2 * * *" in chosen.message()
 
 
-def play_part(tmp_path: Path, part: str, settings: dict[str, Any]) -> Played:
-    """Play one file of the role, as on a machine on which systemd runs."""
-    task = {"ansible.builtin.include_role": {"name": "nightly", "tasks_from": part}}
-    play = {"hosts": "localhost", "gather_facts": False, "tasks": [task]}
-    return play_text(tmp_path, play, {"__nightly_chosen": "systemd", "nightly_lab": str(ROOT), **settings})
+@pytest.mark.skipif(not ANALYZE, reason="systemd-analyze is not installed")
+def test_a_time_that_systemd_does_not_take_is_refused(said: dict[str, str]) -> None:
+    assert "nightly_when is 'at midnight', which systemd does not take for a time" in said["systemd's time"]
+    assert "right time" not in said, said["right time"]
 
 
-def play_text(tmp_path: Path, play: dict[str, Any], settings: dict[str, Any]) -> Played:
-    """Play what is in no playbook of the repository."""
-    playbook = tmp_path / "part.yml"
-    playbook.write_text(yaml.safe_dump([play]))
-    command = [str(PLAYBOOK), str(playbook), "-e", json.dumps(settings)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return Played(done.returncode, done.stdout + done.stderr)
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(not ANALYZE, reason="systemd-analyze is not installed")
 def test_the_units_are_what_systemd_takes(places: dict[str, Any], tmp_path: Path) -> None:
+    """One file of the role is played, as on a machine on which systemd runs."""
     options = ["-e", "nightly_webhook_file=/etc/50% \"quoted\" $HOME \\"]
-    played = play_part(tmp_path, "systemd_units", {**places, "nightly_when": "Mon..Fri 23:30", "nightly_options": options})
-    assert played.status == 0, played.output
+    job = {"nightly_when": "Mon..Fri 23:30", "nightly_options": options, "nightly_lab": str(ROOT), "__nightly_chosen": "systemd"}
+    task = {"ansible.builtin.include_role": {"name": "nightly", "tasks_from": "systemd_units"}}
+    playbook = tmp_path / "part.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    command = [str(PLAYBOOK), str(playbook), "-e", json.dumps({**places, **job})]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     folder = Path(places["nightly_systemd_folder"])
     units = [str(folder / f"{places['nightly_name']}.{kind}") for kind in ("service", "timer")]
     verified = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False)
@@ -133,12 +145,3 @@ def test_the_units_are_what_systemd_takes(places: dict[str, Any], tmp_path: Path
     assert "OnCalendar=Mon..Fri 23:30" in timer and "Persistent=true" in timer
     assert r'"nightly_webhook_file=/etc/50%% \"quoted\" $$HOME \\"' in service
     assert "TimeoutStartSec=18000" in service
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_a_time_that_systemd_does_not_take_is_refused(places: dict[str, Any], tmp_path: Path) -> None:
-    wrong = play_part(tmp_path, "when", {**places, "nightly_when": "at midnight"})
-    assert wrong.status != 0
-    assert "nightly_when is 'at midnight', which systemd does not take for a time" in wrong.message(), wrong.output
-    right = play_part(tmp_path, "when", {**places, "nightly_when": "Mon..Fri 23:30"})
-    assert right.status == 0, right.output
