@@ -6,21 +6,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_tree_info
-short_description: Check the tarball of an installed libvirt and find its parts
+short_description: Check an installed libvirt, a folder or a tarball, and find its parts
 description:
-  - Reads a release of kind C(tree) before anything is made of it. Refuses, with one sentence, a tarball with another checksum,
-    one without libvirtd, library or Python binding, with another version of libvirt in it, or with members that are not safe to
-    unpack.
+  - Reads a release of kind C(tree) before anything is made of it. Refuses, with one sentence, a tree with another checksum,
+    one without libvirtd or library, with half a Python binding, with another version of libvirt in it, or with members that are
+    not safe to unpack.
 options:
   name: {description: "The release's name, for errors.", type: str, required: true}
-  path: {description: The tarball on this machine., type: path, required: true}
-  source: {description: "Where the tarball is from, for errors. Without it O(path).", type: str}
-  sha256: {description: "Its SHA-256 checksum, in hexadecimal.", type: str, required: true}
+  path: {description: The tarball or folder on this machine., type: path, required: true}
+  plain: {description: Where to write the tree as a tarball without compression., type: path}
+  source: {description: "Where the tree is from, for errors. Without it O(path).", type: str}
+  sha256:
+    description: SHA-256 checksum of the tarball, in hexadecimal, or of the one that C(migration_plan) makes of the folder.
+    type: str
+    required: true
   libvirt: {description: The libvirt version that must be in it., type: str, required: true}
   prefix: {description: The folder with C(sbin/libvirtd). Without it the only one that there is., type: str, default: ''}
   binding: {description: The folder with C(libvirt.py). Without it the only one that there is., type: str, default: ''}
 attributes:
-  check_mode: {support: full, description: Only reads.}
+  check_mode: {support: full, description: "Only reads, and writes O(plain)."}
 author: The libvirt migration compatibility lab (!UNKNOWN)
 """
 
@@ -44,11 +48,15 @@ libraries:
   returned: always
   type: str
 binding:
-  description: The folder with the Python binding.
+  description: The folder with the Python binding; empty for a tree without one, which is used with its root's.
   returned: always
   type: str
 libvirt:
   description: The version of libvirt that is in the tree.
+  returned: always
+  type: str
+plain:
+  description: The file that was written, or nothing.
   returned: always
   type: str
 """
@@ -66,6 +74,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
+            "plain": {"type": "path"},
             "source": {"type": "str"},
             "sha256": {"type": "str", "required": True},
             "libvirt": {"type": "str", "required": True},
@@ -78,11 +87,12 @@ def main() -> None:
     what = f"the tree of release '{given['name']}' ({given['source'] or given['path']})"
     try:
         tree = inspect_tree(
-            what, Path(given["path"]), given["sha256"], given["libvirt"], given["prefix"], given["binding"]
+            what, Path(given["path"]), given["sha256"], given["libvirt"], given["prefix"], given["binding"],
+            Path(given["plain"]) if given["plain"] else None,
         )
     except LabError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **asdict(tree))
+    module.exit_json(changed=False, plain=given["plain"], **asdict(tree))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from ..model.errors import LabError
 from ..model.pair import SWEEP
 from ..model.version import parse_version
 from ..relay.ceiling import CEILINGS
-from ..releases.debootstrap import check_obtainable
-from ..releases.recipe import resolve_release
+from ..releases.recipe import check_obtainable, resolve_release
 from .guests import load_guests
 from .schema import read_yaml, validate
 
@@ -55,6 +54,11 @@ def _settle(data: Any, settings: Mapping[str, Any], where: str, *place: str) -> 
             f"{where}: {', '.join(place)}: there is no setting '{data[1:]}'; the settings are {', '.join(sorted(settings))}"
         )
     return settings[data[1:]]
+
+
+def of_pair(name: str, pairs: Mapping[str, Any]) -> list[str]:
+    """The names of a pair's releases; none where there is no such pair."""
+    return [pairs[name][side] for side in ("old", "new")] if name in pairs else []
 
 
 def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from ..model.case import Method
 from ..model.errors import LabError
 from ..own_guest.adaptation import OwnGuest, adapt
 from ..own_guest.domain_file import read_domains
-from ..releases.recipe import resolve_release
-from .catalogue import choose_pair, load_catalogue
+from ..releases.recipe import read_release, resolve_release
+from .catalogue import choose_pair, load_catalogue, of_pair
 
 PROFILE = "guest-check"
 
@@ -23,6 +23,8 @@ def adapt_guests(given: Mapping[str, Any]) -> list[OwnGuest]:
     :raises LabError: on the first input that is wrong.
     """
     catalogue = load_catalogue(Path(given["scenarios"]), given["settings"], {**given, "own_guests": {}})
+    for name in of_pair(given["pair"], catalogue["pairs"]):
+        catalogue["releases"] = read_release(name, catalogue["releases"])
     pair = choose_pair(given["pair"], catalogue["pairs"], catalogue["releases"])
     releases = {pair[side]: resolve_release(pair[side], catalogue["releases"]) for side in ("old", "new")}
     qemu = {name: release["qemu"] for name, release in releases.items()}

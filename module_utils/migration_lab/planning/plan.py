@@ -21,10 +21,10 @@ from ..model.digest import data_id, files_id
 from ..model.errors import LabError
 from ..model.pair import is_sweep, releases_of
 from ..model.version import parse_version
-from ..releases.recipe import release_id, resolve_release, with_features
+from ..releases.recipe import read_release, release_id, resolve_release, with_features
 from ..suites.recovery.suite import RecoverySuite
 from ..suites.registry import SUITES, suite_of
-from .catalogue import choose_pair, choose_sweep, load_catalogue
+from .catalogue import choose_pair, choose_sweep, load_catalogue, of_pair
 from .faults import complete
 from .guests import choose_guests
 from .ledger import load_ledger
@@ -51,10 +51,10 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     scenarios = Path(given["scenarios"])
     given = {**given, **load_catalogue(scenarios, given["settings"], given)}
     _check_values(given)
-    if given.get("sweep"):
-        pair = choose_sweep(_listed(given["sweep"]), given["releases"])
-    else:
-        pair = choose_pair(given["pair"], given["pairs"], given["releases"])
+    swept = _listed(given.get("sweep", ""))
+    for name in swept or of_pair(given["pair"], given["pairs"]):
+        given["releases"] = read_release(name, given["releases"])
+    pair = choose_sweep(swept, given["releases"]) if swept else choose_pair(given["pair"], given["pairs"], given["releases"])
     if "ceiling" in pair and not given["relay"]:
         raise LabError(f"pair '{pair['name']}' has a ceiling, which the relay presents, and relay is false; leave relay out")
     guests = choose_guests(_listed(given["guest"]), given["guests"], pair, given["releases"], given["guest_machine"])

@@ -21,7 +21,7 @@ HEADER = """\
 def recorded(release: Mapping[str, Any], scenarios: Path) -> bool:
     """Whether a run on record has seen a release, with the libvirt version that it has now.
 
-    A tree must be the very one that was seen: its name says nothing of what is in the tarball.
+    A tree or an image must be the very one that was seen: its name says nothing of what is in it.
 
     :param release: ``name``, ``id``, ``kind`` and ``libvirt``, as in the plan.
     :param scenarios: the folder with ``recorded.yml`` and ``schema/``.
@@ -30,7 +30,7 @@ def recorded(release: Mapping[str, Any], scenarios: Path) -> bool:
     entry = read_record(scenarios).get(release["name"])
     if entry is None or entry["libvirt"] != release["libvirt"]:
         return False
-    return release["kind"] != "tree" or bool(entry["id"] == release["id"])
+    return release["kind"] == "debootstrap" or bool(entry["id"] == release["id"])
 
 
 def read_record(scenarios: Path) -> dict[str, Any]:

@@ -316,8 +316,9 @@ def test_release_that_is_no_tree_is_its_own_recipe() -> None:
 def test_tree_is_laid_over_its_bases_recipe() -> None:
     base = RELEASES["debian-11"]
     assert resolve_release("my", {**RELEASES, "my": TREE}) == {
-        **base, **TREE, "packages": [*base["packages"], "python2.7", "qemu-system-x86"], "python": "/lab/python",
-        "interpreter": "/usr/bin/python2.7", "adapt_emulators": True,
+        **{field: base[field] for field in ("qemu", "emulators", "features")}, **TREE, "python": "/lab/python",
+        "interpreter": "/usr/bin/python2.7", "adapt_emulators": True, "install": [],
+        "root": {"name": "debian-11", **base, "packages": [*base["packages"], "python2.7", "qemu-system-x86"]},
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from migration_lab.model.errors import LabError
-from migration_lab.releases.tree import Tree, inspect_tree
+from migration_lab.releases.tree import Tree, inspect_tree, read_tree
 
 PREFIX = "opt/libvirt-0.9.1"
 FILES = (
@@ -113,8 +113,8 @@ def test_file_that_is_no_whole_tarball_is_refused(tmp_path: Path, length: int) -
     [
         ("sbin/libvirtd", "the tree has no libvirtd (sbin/libvirtd)"),
         ("lib/libvirt.so.0.9.1", "the tree has no libvirt library (libvirt.so.0.x.y) below /opt/libvirt-0.9.1"),
-        ("libvirt.py", "the tree has no Python binding (libvirt.py and libvirtmod.so in one folder)"),
-        ("libvirtmod.so", "the tree has no Python binding"),
+        ("libvirt.py", "the tree has no whole Python binding (libvirt.py and libvirtmod.so in one folder)"),
+        ("libvirtmod.so", "the tree has no whole Python binding"),
     ],
 )
 def test_tree_that_lacks_a_part_is_refused(tmp_path: Path, without: str, said: str) -> None:
@@ -125,9 +125,95 @@ def test_tree_that_lacks_a_part_is_refused(tmp_path: Path, without: str, said: s
 def test_given_folder_without_the_part_is_refused(tmp_path: Path) -> None:
     path = pack(tmp_path, tuple(name for name in FILES if not name.endswith("libvirt.py")))
     assert refusal(path, binding="/opt/x") == (
-        "the tree has not got the Python binding in /opt/x: the tree has no Python binding (libvirt.py and libvirtmod.so in "
-        "one folder); correct 'binding'"
+        "the tree has not got the Python binding in /opt/x: the tree has no whole Python binding (libvirt.py and libvirtmod.so "
+        "in one folder); correct 'binding'"
     )
+
+
+def test_tree_without_a_binding_is_for_its_roots(tmp_path: Path) -> None:
+    path = pack(tmp_path, tuple(name for name in FILES if "python" not in name))
+    assert inspect(path) == Tree(TREE.prefix, TREE.libraries, "", "0.9.1")
+
+
+def test_tree_with_two_libvirts_is_refused(tmp_path: Path) -> None:
+    path = pack(tmp_path, (*FILES, f"{PREFIX}/lib/libvirt.so.0.9.2"))
+    assert refusal(path) == "the tree has the libraries of libvirt 0.9.1 and 0.9.2; install one into an empty folder"
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_tree_is_written_as_a_plain_tarball(tmp_path: Path, mode: str) -> None:
+    path, plain = pack(tmp_path, mode=mode), tmp_path / "plain.tar"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert inspect_tree("the tree", path, sha256, "0.9.1", plain=plain) == TREE
+    with tarfile.open(path) as given, tarfile.open(plain, "r:") as written:
+        assert [(member.name, member.type, member.linkname) for member in written] == [
+            (member.name, member.type, member.linkname) for member in given
+        ]
+
+
+# Folders
+
+
+def install(folder: Path, *files: str) -> Path:
+    """A folder as `meson install --destdir` leaves it."""
+    for name in files or FILES:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"of {path.name}")
+    for name, target in LINKS.items():
+        (folder / name).symlink_to(target)
+    return folder
+
+
+def entry(folder: Path, **fields: str) -> dict[str, str]:
+    return read_tree("mine", {"kind": "tree", "base": "debian-11", "tree": str(folder), **fields})
+
+
+def folder_refusal(folder: Path, **fields: str) -> str:
+    with pytest.raises(LabError) as refused:
+        entry(folder, **fields)
+    return str(refused.value).replace(f"the tree of release 'mine' ({folder}) ", "it ")
+
+
+def test_folder_tells_its_version_and_is_packed_as_it_was(tmp_path: Path) -> None:
+    folder, plain = install(tmp_path / "inst"), tmp_path / "plain.tar"
+    read = entry(folder)
+    assert read["libvirt"] == "0.9.1"
+    assert inspect_tree("the tree", folder, read["sha256"], "0.9.1", plain=plain) == TREE
+    with tarfile.open(plain, "r:") as tar:
+        assert {member.name for member in tar if not member.isdir()} == {*FILES, *LINKS}
+        assert {(member.uid, member.gid, member.uname, member.mtime) for member in tar} == {(0, 0, "", 0)}
+
+
+def test_folder_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    one, other = install(tmp_path / "one"), install(tmp_path / "other")
+    assert entry(one)["sha256"] == entry(other)["sha256"]
+    (other / FILES[0]).write_text("changed")
+    assert entry(one)["sha256"] != entry(other)["sha256"]
+
+
+def test_folder_that_changes_between_plan_and_build_is_refused(tmp_path: Path) -> None:
+    folder = install(tmp_path / "inst")
+    sha256 = entry(folder)["sha256"]
+    (folder / FILES[0]).write_text("changed")
+    with pytest.raises(LabError, match=r"^the tree has changed since the run was planned; start the run again$"):
+        inspect_tree("the tree", folder, sha256, "0.9.1", plain=tmp_path / "plain.tar")
+
+
+def test_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    assert folder_refusal(tmp_path / "none") == (
+        "it is not there; give the folder that 'meson install --destdir' has filled, or a tarball with its 'sha256'"
+    )
+    assert folder_refusal(pack(tmp_path)) == "it is a tarball, which needs its checksum; add 'sha256'"
+    (tmp_path / "empty").mkdir()
+    assert folder_refusal(tmp_path / "empty").startswith("it has no libvirt library (libvirt.so.0.x.y); give all")
+
+
+def test_folder_has_no_checksum_and_a_tarball_has_a_version(tmp_path: Path) -> None:
+    folder = install(tmp_path / "inst")
+    assert folder_refusal(folder, sha256="0" * 64) == "it is a folder, whose checksum the lab computes; leave 'sha256' out"
+    with pytest.raises(LabError, match=r"^release 'mine' has no 'libvirt', the version that is in its tarball; add it$"):
+        entry(pack(tmp_path), sha256="0" * 64)
 
 
 @pytest.mark.parametrize("libvirt", ["0.9.2", "9.1.0", "0.9.10"])

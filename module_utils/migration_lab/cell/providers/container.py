@@ -14,6 +14,7 @@ from ...guest.config import STORAGE
 from ...guest.kernel import ARCHITECTURES, build
 from ...model.case import ROLES
 from ...model.combination import LETTERS, PAIR_CLASSES, classes
+from ...releases.image import ROOT
 from ...releases.recipe import FILES
 
 IMAGES = "localhost/migration-lab/"
@@ -48,6 +49,22 @@ def images(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.startswith(IMAGES)]
 
 
+def missing(releases: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The releases whose image is not there, or was laid over a root that is not its root's image any more.
+
+    :param found: the images, as the podman collection describes them.
+    """
+    by_name = {name: one for one in found for name in one["RepoTags"] or ()}
+
+    def there(release: Mapping[str, Any]) -> bool:
+        own, root = by_name.get(image(release)), release.get("root")
+        return own is not None and (
+            root is None or (own["Labels"] or {}).get(ROOT, "") == by_name.get(image(root), {}).get("Id")
+        )
+
+    return [dict(release) for release in releases if not there(release)]
+
+
 def file(name: str) -> str:
     """Path of one of the files that the role machine_files wrote, on a machine."""
     return f"{FILES}/{name}"
@@ -71,10 +88,14 @@ def emulator(release: Mapping[str, Any], arch: str, abilities: Mapping[str, Any]
     :param state: the lab's folder on the lab host.
     :param files: digest that names the folder of the machine files.
     """
-    command = ["podman", "--runtime", abilities["runtime"], "run", "--rm", "-i", "--network", "none", "--device", "/dev/kvm"]
-    command += ["--init", "--init-path", abilities["init"]]
-    command += [f"--ulimit={limit}" for limit in _ulimits(abilities)]
+    command = [*inside(abilities), "--device", "/dev/kvm", "--init", "--init-path", abilities["init"]]
     return [*command, f"--volume={_files(release, state, files)}", image(release), release["emulators"][arch]]
+
+
+def inside(abilities: Mapping[str, Any]) -> list[str]:
+    """Command that runs a program in a container of its own, without further options, the image and the program."""
+    command = ["podman", "--runtime", abilities["runtime"], "run", "--rm", "-i", "--network", "none"]
+    return command + [f"--ulimit={limit}" for limit in _ulimits(abilities)]
 
 
 def trials(
@@ -178,6 +199,8 @@ def _container(
         "init": True,
         "init_path": abilities["init"],
         "privileged": True,
+        # An image may ask for volumes of its own.
+        "image_volume": "ignore",
         "ip": address,
         # Follows from the address: the other machines, which remember it for half a minute and longer, find a machine that was
         # recreated at once.

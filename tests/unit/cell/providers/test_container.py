@@ -98,3 +98,19 @@ def test_an_unknown_provider_is_refused() -> None:
 def test_only_the_labs_images_are_the_labs() -> None:
     mine = container.image(RELEASES["new"])
     assert container.images([mine, "docker.io/library/debian:13"]) == [mine]
+
+
+def test_an_image_is_missing_when_it_is_not_there_or_its_root_was_built_again() -> None:
+    root = {"name": "debian-12", "id": "debian-12-0"}
+    tree = {"name": "mine", "id": "mine-1", "root": root}
+
+    def found(release: dict[str, Any], number: str, label: str = "") -> dict[str, Any]:
+        labels = {"migration-lab.root": label} if label else None
+        return {"Id": number, "RepoTags": [container.image(release)], "Labels": labels}
+
+    nameless = {"Id": "9", "RepoTags": None, "Labels": None}
+    assert container.missing([root, tree], [nameless]) == [root, tree]
+    assert container.missing([root, tree], [found(root, "1")]) == [tree]
+    assert container.missing([root, tree], [found(root, "1"), found(tree, "2", "1")]) == []
+    assert container.missing([root, tree], [found(root, "3"), found(tree, "2", "1")]) == [tree]
+    assert container.missing([root, tree], [found(tree, "2", "1")]) == [root, tree]
