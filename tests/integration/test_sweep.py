@@ -71,7 +71,7 @@ def test_the_pages_command_runs_one_case_of_one_triple_again(lab: Lab, swept: Pl
     ("playbook", "settings", "sentence"),
     [
         ("sweep", {}, "No release is named. Name two or more: -e releases=debian-12,debian-13"),
-        ("sweep", {"releases": "debian-12,sid"}, "releases: there is no release 'sid'; the releases are"),
+        ("sweep", {"releases": "debian-12"}, "releases: a sweep has 2 to 13 releases, not 1; name them with commas"),
         ("full_matrix", {"releases": "debian-12,debian-13"}, "releases is 'debian-12,debian-13', which only sweep.yml runs."),
     ],
 )
