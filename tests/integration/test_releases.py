@@ -48,9 +48,9 @@ def tree(path: Path, **fields: Any) -> dict[str, Any]:
 
 
 def images_of_mine() -> list[str]:
-    """The images of the release under test."""
-    command = ["podman", "images", "--quiet", "localhost/migration-lab/mine"]
-    return subprocess.check_output(command, text=True).split()
+    """The images of the release under test, and of the root that only it has."""
+    names = [f"--filter=reference=localhost/migration-lab/{name}" for name in ("mine", "pinned")]
+    return subprocess.check_output(["podman", "images", "--quiet", *names], text=True).split()
 
 
 def refused(lab: Lab, release: dict[str, Any]) -> str:
