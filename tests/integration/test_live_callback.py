@@ -36,6 +36,7 @@ module = AnsibleModule({{
 folder = Path(module.params["folder"])
 run = SyntheticRun.__new__(SyntheticRun)
 run.folder, run.cases = folder.parent, CASES[:12]
+run.data = json.loads((run.folder / "run.json").read_text())
 journal = run.start(module.params["combination"])
 for case in run.cases[:6]:
     run.record(journal, case)
