@@ -47,14 +47,14 @@ def read_image(name: str, release: Mapping[str, Any]) -> dict[str, Any]:
     return {**release, "digest": bytes_id(index)}
 
 
-def pull(name: str, reference: str, login: str = "") -> str:
+def pull(name: str, reference: str, login: str = "") -> tuple[str, bool]:
     """Have an image in podman's storage, where it gets no name that it had not before: an archive may say that it has any.
 
     :param login: the file with the registry's credentials; empty for podman's own.
-    :returns: the image's id.
+    :returns: the image's id, and whether it was not there before.
     :raises LabError: when the image cannot be had.
     """
-    before = _names()
+    before, ids = _names(), podman("images", "--all", "--no-trunc", "--quiet").stdout
     done = podman("pull", "--quiet", *([f"--authfile={login}"] if login else []), reference)
     if done.returncode:
         raise LabError(
@@ -67,7 +67,7 @@ def pull(name: str, reference: str, login: str = "") -> str:
             podman("untag", owner, image)
         elif owner == pulled and before[image] != owner:
             podman("tag", before[image], image)
-    return pulled
+    return pulled, pulled not in ids
 
 
 def newer(name: str, release: Mapping[str, Any], image: str) -> list[dict[str, str]]:
@@ -82,7 +82,9 @@ def newer(name: str, release: Mapping[str, Any], image: str) -> list[dict[str, s
     done = podman("image", "inspect", "--format", f'{{{{index .Labels "{ROOT}"}}}}', image)
     if done.returncode:
         raise LabError(f"image {image} cannot be looked at: {last_error(done.stderr)}")
-    old, new = done.stdout.strip(), pull(name, release["image"], release.get("login", ""))
+    old, (new, is_new) = done.stdout.strip(), pull(name, release["image"], release.get("login", ""))
+    if is_new:
+        podman("rmi", new)
     return [{"name": release["image"], "old": old[:12], "new": new[:12]}] if new != old else []
 
 

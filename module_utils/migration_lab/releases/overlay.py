@@ -70,9 +70,8 @@ def build(
         if root:
             start = _id(root)
         else:
-            before = podman("images", "--all", "--no-trunc", "--quiet").stdout
-            start = pull(release["name"], release["image"], release.get("login", ""))
-            new += [start] if start not in before else []
+            start, is_new = pull(release["name"], release["image"], release.get("login", ""))
+            new += [start] if is_new else []
         adapted = {path: adapter for path in release["emulators"].values()} if release.get("adapt_emulators") else {}
         text = containerfile(start, release["name"], release.get("install", []), tree, adapted)
         made = _run(release, text, tree, abilities)
@@ -89,6 +88,9 @@ def build(
         for one in new:
             podman("rmi", one)
         raise
+    # The new image has its layers, and nothing else tells that it is the lab's.
+    for pulled in new[1:]:
+        podman("rmi", pulled)
     return made
 
 

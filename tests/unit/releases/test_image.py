@@ -116,7 +116,7 @@ def test_login_of_ones_own_is_taken(tmp_path: Path) -> None:
 def test_pulled_image_gets_no_name_and_takes_none_away(podman: FakePodman) -> None:
     podman.images = {"localhost/lab:1": "aaa", "localhost/its:1": "bbb"}
     podman.pulled = ("bbb", ["localhost/lab:1", "localhost/new:1"])
-    assert pull("mine", "docker-archive:/image.tar") == "bbb"
+    assert pull("mine", "docker-archive:/image.tar") == ("bbb", False)
     assert podman.images == {"localhost/lab:1": "aaa", "localhost/its:1": "bbb"}
 
 

@@ -55,7 +55,8 @@ def test_image_is_pulled_checked_and_then_named(podman: FakePodman) -> None:
     assert make(IMAGE) == "ddd"
     assert podman.images == {NAME: "ddd"}
     assert podman.inputs[0].startswith("FROM aaa\n")
-    assert [call[0] for call in podman.calls if call[0] in ("pull", "build", "run")] == ["pull", "build", "run"]
+    steps = [call for call in podman.calls if call[0] in ("pull", "build", "run", "rmi")]
+    assert [step[0] for step in steps] == ["pull", "build", "run", "rmi"] and steps[-1] == ["rmi", "aaa"]
 
 
 def test_build_keeps_no_step_and_has_the_lab_hosts_limits(podman: FakePodman) -> None:
