@@ -43,11 +43,9 @@ support:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.cell.cell import Cell
+from ansible.module_utils.migration_lab.cell.cell import CELL_ARGUMENT, Cell
 from ansible.module_utils.migration_lab.cell.device_support import read_models, read_support
-from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machine
 from ansible.module_utils.migration_lab.guest.config import GuestConfig
-from ansible.module_utils.migration_lab.model.case import ROLES
 from ansible.module_utils.migration_lab.model.errors import LabError
 
 
@@ -64,7 +62,7 @@ def main() -> None:
     )
     given = module.params
     try:
-        cell = Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES})
+        cell = Cell.from_data(given["machines"])
         if not given["prefix"]:
             raise LabError("prefix is empty: domains that are not the lab's could be touched; give one such as mlab-")
         # What a daemon knows is the same for KVM, which not every lab host has.

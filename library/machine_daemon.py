@@ -26,6 +26,7 @@ options:
       address: {description: Its address in the cell's network., type: str}
       namespace: {description: Command that prints the path of its network namespace., type: list, elements: str}
       shortcut: {description: Command that prints a quicker C(exec) for the same., type: list, elements: str}
+      replacement: {description: Version of the libvirt that can take the place of its own., type: str}
   may_fail:
     description: Return machines that cannot be repaired in RV(broken) instead of failing.
     type: bool

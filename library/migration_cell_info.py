@@ -58,10 +58,8 @@ from contextlib import closing
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.cell.agent_process import AgentProcess
-from ansible.module_utils.migration_lab.cell.cell import Cell
-from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machine
+from ansible.module_utils.migration_lab.cell.cell import CELL_ARGUMENT, Cell
 from ansible.module_utils.migration_lab.cell.versions import check_versions, read_versions
-from ansible.module_utils.migration_lab.model.case import ROLES
 from ansible.module_utils.migration_lab.model.errors import LabError
 
 
@@ -78,7 +76,7 @@ def main() -> None:
     )
     given = module.params
     try:
-        cell = Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES})
+        cell = Cell.from_data(given["machines"])
         machine_types = [(guest["arch"], guest["machine"]) for guest in given["guests"]]
         with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
             versions = read_versions(agent, cell, given["wait"], machine_types)

@@ -208,10 +208,8 @@ workers:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration_lab.cell.cell import Cell
-from ansible.module_utils.migration_lab.cell.machine import CELL_ARGUMENT, Machine
+from ansible.module_utils.migration_lab.cell.cell import CELL_ARGUMENT, Cell
 from ansible.module_utils.migration_lab.guest.config import GuestConfig
-from ansible.module_utils.migration_lab.model.case import ROLES
 from ansible.module_utils.migration_lab.model.errors import LabError
 from ansible.module_utils.migration_lab.runner.combination import Settings, run_combination
 from ansible.module_utils.migration_lab.runner.stage import CellBroken
@@ -262,7 +260,7 @@ def main() -> None:
             combination=given["combination"],
             pair={field: value for field, value in given["pair"].items() if value is not None},
             expected=given["expected"],
-            cell=Cell(**{role: Machine.from_data(given["machines"][role]) for role in ROLES}),
+            cell=Cell.from_data(given["machines"]),
             cell_name=given["cell"],
             guests={
                 name: GuestConfig.from_data(data, given["accels"].get(data["arch"], "tcg"))

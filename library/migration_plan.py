@@ -38,6 +38,12 @@ options:
     default: ''
   keepalive_interval: {description: "Of suite C(recovery), seconds between two probes.", type: str, default: ''}
   keepalive_count: {description: "Of suite C(recovery), probes that may stay without an answer.", type: str, default: ''}
+  hops:
+    description: >-
+      Of suite C(chain), the classes of the machines that guests go over, with commas between them; V(in-place:new) has libvirt
+      replaced where the guest is. Empty for the profile's chains.
+    type: str
+    default: ''
   call_limit: {description: "Of suite C(recovery), seconds that the call may take that migrates.", type: str, default: ''}
   cells:
     description: Names of the cells that the combinations are dealt out among.
@@ -99,7 +105,8 @@ plan:
     recorded run has seen), C(guest) (the guests' names with commas), C(guests) by name, C(architectures) of the guests, each with
     the C(machine) type of one, C(workers_per_core), C(profile), C(time_limit) of a case, C(deviations) (the ledger),
     C(sides) (by class the name of the release), C(patterns), C(cases) by combination, C(combinations) in running order,
-    C(shares) by cell (each with C(combination) and C(cases)), C(expected) and C(classes) by combination, C(profile_id),
+    C(shares) by cell (each with C(combination) and C(cases)), C(expected) and C(classes) by combination, C(replaceable) (whether
+    daemons are replaced), C(profile_id),
     C(lab_files_id), C(ledger_id), C(resume).
   returned: always
   type: dict
@@ -127,6 +134,7 @@ def main() -> None:
             "combinations": {"type": "str", "required": True},
             "cases": {"type": "str", "default": "*"},
             **{name: {"type": "str", "default": ""} for name in OPTIONS},
+            "hops": {"type": "str", "default": ""},
             "cells": {"type": "list", "elements": "str", "required": True},
             "scenarios": {"type": "path", "required": True},
             "lab_files": {"type": "list", "elements": "path", "default": []},

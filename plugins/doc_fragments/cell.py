@@ -18,7 +18,7 @@ options:
         description: The machine of that role. A client has no daemon and needs only the first three.
         type: dict
         required: true
-        suboptions:
+        suboptions: &suboptions
           name: {description: Name of the machine., type: str, required: true}
           exec: {description: What to put before a command to run it there., type: list, elements: str, required: true}
           python: {description: Its Python interpreter with a libvirt binding., type: str, required: true}
@@ -34,6 +34,12 @@ options:
             type: list
             elements: str
           shortcut: {description: Command that prints a quicker C(exec) for the same., type: list, elements: str}
+          replacement: {description: Version of the libvirt that can take the place of its own., type: str}
       source: *machine
       target: *machine
+      third: &further
+        description: A machine to which guests go on; only where the suite asks for one.
+        type: dict
+        suboptions: *suboptions
+      fourth: *further
 """

@@ -27,7 +27,7 @@ from migration_lab.relay.steps import Step
 # Keeps the process number in a file and adds one at each start, as a daemon that is started again has another.
 CONTROL = """#!/bin/sh
 case "$1" in
-restart)
+restart | replace)
     rm -f "$0.pid"
     read -r last < "$0.last"; echo $((last + 1)) | tee "$0.last" "$0.pid"; echo "started $((last + 1))" >> "$0.log"
     ;;

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The agent on the client machine, with its connections to both daemons."""
+"""The agent on the client machine, with its connections to all daemons."""
 
 from __future__ import annotations
 
 from typing import Optional
 
-from ..model.case import SIDES
 from ..model.errors import LabError
 from .agent_process import AgentFailure, AgentProcess, CallError, CallTimeout
 from .cell import Cell
@@ -28,7 +27,7 @@ class DaemonSilent(LabError):
 
 
 class ClientAgent:
-    """An agent with its connections to both daemons, replaced when it has died, hung, or lost a daemon. Use ``with``."""
+    """An agent with its connections to all daemons, replaced when it has died, hung, or lost a daemon. Use ``with``."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -68,7 +67,7 @@ class ClientAgent:
             keepalive = {"keepalive": [wanted["interval"], wanted["count"]]} if wanted else {}
             try:
                 self._process = agent.call("hello", OPEN_LIMIT)["pid"]
-                for name in SIDES:
+                for name in self._cell.daemons:
                     try:
                         agent.call("open", OPEN_LIMIT, connection=name, uri=self._cell.uri(f"client-{name}"), **keepalive)
                     except (CallError, CallTimeout) as error:

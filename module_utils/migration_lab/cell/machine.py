@@ -8,11 +8,10 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import Any, Mapping, Optional, Sequence
 
-from ..model.case import ROLES
 from ..model.errors import LabError
 
-# The modules' argument for the machines of a cell, by role; the fields are those of Machine.
-_MACHINE_ARGUMENT = {
+# The modules' argument for a machine; the fields are those of Machine.
+MACHINE_ARGUMENT: dict[str, Any] = {
     "type": "dict",
     "required": True,
     "options": {
@@ -25,10 +24,10 @@ _MACHINE_ARGUMENT = {
         "address": {"type": "str"},
         "namespace": {"type": "list", "elements": "str"},
         "shortcut": {"type": "list", "elements": "str"},
+        "replacement": {"type": "str"},
     },
 }
-MACHINES_ARGUMENT = {**_MACHINE_ARGUMENT, "type": "list", "elements": "dict"}
-CELL_ARGUMENT = {"type": "dict", "required": True, "options": dict.fromkeys(ROLES, _MACHINE_ARGUMENT)}
+MACHINES_ARGUMENT = {**MACHINE_ARGUMENT, "type": "list", "elements": "dict"}
 
 # The kernel; a digest of what is installed, on machines that have dpkg or rpm; the packages of libvirt and QEMU with their
 # versions, as libvirt's own number is the same in all revisions; and whether a tree has taken the place of libvirt's.
@@ -60,6 +59,7 @@ class Machine:
     number, or nothing); ``log`` is the daemon's log file on the machine.  ``address`` is the machine's in the cell's network.
     ``namespace`` is a command on the lab host that prints the path of the machine's network namespace, where it has one of
     its own: the relay works there.  ``shortcut`` is one that prints another ``exec`` for the same, which costs less (``direct``).
+    ``replacement`` is the libvirt version of the release that the daemon can be replaced by in place, where there is one.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Machine:
     address: str = ""
     namespace: tuple[str, ...] = ()
     shortcut: tuple[str, ...] = ()
+    replacement: str = ""
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Machine:
@@ -140,6 +141,15 @@ class Machine:
         if not text:
             raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
         return int(text)
+
+    def replace_daemon(self) -> Optional[int]:
+        """End the daemon and start that of another release in its place; ``restart_daemon`` undoes it. QEMU stays as it is.
+
+        :returns: its process number; None when it ended by itself as soon as it was started.
+        :raises LabError: when it cannot be started.
+        """
+        text = self.run(*self.daemon, "replace", timeout=60).strip()
+        return int(text) if text else None
 
     def repair_daemon(self) -> bool:
         """Once the machine itself has started, undo what an injected fault has left, and start the daemon where it is dead.

@@ -27,7 +27,7 @@ class Storage:
         # Disks of domains that are gone have no device once the agents have ended.
         self._agents = {
             side: SharedAgent(machine, storage_agent, _PROBLEM, _ADVICE)
-            for side, machine in (("source", cell.source), ("target", cell.target))
+            for side, machine in cell.daemons.items()
         }
 
     def __enter__(self) -> Storage:

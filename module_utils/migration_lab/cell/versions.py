@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterable, Mapping
 
-from ..model.case import ROLES
 from ..model.errors import LabError
 from ..model.version import format_version, parse_version
 from .agent_process import AgentFailure, AgentProcess, CallError
@@ -19,18 +18,19 @@ from .client import OPEN_LIMIT
 def read_versions(
     agent: AgentProcess, cell: Cell, wait: float, machine_types: Iterable[tuple[str, str]]
 ) -> dict[str, dict[str, str]]:
-    """Ask the client library and both daemons for their versions; the agent is connected to both afterwards.
+    """Ask the client library and the daemons for their versions; the agent is connected to them afterwards.
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
-    :param machine_types: of the guests, each with its architecture before it; both hypervisors must know them.
+    :param machine_types: of the guests, each with its architecture before it; all hypervisors must know them.
     :returns: by role: ``libvirt`` and what ``Machine.system`` returns, ``python`` for the client, ``hypervisor`` (QEMU) and
         ``hostname`` for the daemons.
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
     """
     deadline = time.monotonic() + wait
     # What does not go through the agent is read while that starts.
-    pool = ThreadPoolExecutor(len(ROLES))
-    systems = {role: pool.submit(getattr(cell, role).system) for role in ROLES}
+    machines = {"client": cell.client, **cell.daemons}
+    pool = ThreadPoolExecutor(len(machines))
+    systems = {role: pool.submit(machine.system) for role, machine in machines.items()}
     try:
         try:
             hello = agent.call("hello", OPEN_LIMIT)
@@ -42,7 +42,7 @@ def read_versions(
             "client": {"libvirt": format_version(hello["libvirt"]), "python": hello["python"], **systems["client"].result()},
         }
         versions["client"].pop("qemu_package", None)  # is in its image, and runs nothing
-        for role, machine in (("source", cell.source), ("target", cell.target)):
+        for role, machine in cell.daemons.items():
             opened = _open(agent, role, machine.name, machine.uri, deadline)
             qemu = agent.call("hypervisor", 60, connection=role)["hypervisor"]
             versions[role] = {
@@ -79,7 +79,7 @@ def check_versions(versions: Mapping[str, Mapping[str, str]], expected: Mapping[
     :raises LabError: naming every machine that is not what was asked for.
     """
     wrong = []
-    for role in ROLES:
+    for role in versions:
         seen, asked = versions[role]["libvirt"], expected[role]
         is_new = bool(boundary) and parse_version(asked.get("ceiling") or seen) >= parse_version(boundary)
         if seen != asked["libvirt"]:

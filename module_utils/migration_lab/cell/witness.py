@@ -59,10 +59,11 @@ def inspector_on(machine: Machine) -> SharedAgent:
 
 
 class Witness:
-    """Sees the guests of a cell's source and target."""
+    """Sees the guests on a cell's source, target and further machines."""
 
-    def __init__(self, source: Machine, target: Machine) -> None:
-        self._inspectors = {"source": inspector_on(source), "target": inspector_on(target)}
+    def __init__(self, source: Machine, target: Machine, **further: Machine) -> None:
+        machines = {"source": source, "target": target, **further}
+        self._inspectors = {side: inspector_on(machine) for side, machine in machines.items()}
 
     def start(self) -> None:
         """Start the inspectors without waiting for them."""

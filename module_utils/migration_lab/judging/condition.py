@@ -14,8 +14,12 @@ from ..model.package_version import package_key
 from ..model.protocol import PROTOCOL_V3
 from ..model.version import parse_version
 
-# The suites that conditions know: a guest that migrates, and one that meets a fault while it does.
-MIGRATION, RECOVERY = "migration", "recovery"
+# The suites that conditions know: a guest that migrates, one that meets a fault while it does, and one whose libvirt is replaced
+# (its hops are migrations like others).
+MIGRATION, RECOVERY, CHAIN = "migration", "recovery", "chain"
+
+# The version of the libvirt that the source's has replaced under the guest; also the condition on it.
+REPLACES = "replaces"
 
 # Above all versions that ``parse_version`` makes numbers of.
 _ENDLESS = 10**12
@@ -134,8 +138,13 @@ def _packages(words: str, name: str) -> Condition:
     )
 
 
+def _suite_of(case: Case) -> str:
+    return RECOVERY if "fault" in case.own_axes else CHAIN if "hops" in case.own_axes else MIGRATION
+
+
 VERSIONS = {
     **{role: _range(role, lambda situation: situation.libvirt, role) for role in ROLES},
+    REPLACES: _range("in place of", lambda situation: situation.libvirt, REPLACES),
     **{f"{role}_qemu": _range(f"QEMU of the {role}", lambda situation: situation.qemu, role) for role in SIDES},
 }
 
@@ -162,9 +171,9 @@ def parse_range(name: str, text: str) -> Versions:
 
 
 def reported_packages(versions: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """The packages' versions that machines have reported, by the condition's name."""
-    places = {name: reported_as(name) for name in PACKAGES}
-    return {name: versions[role][key] for name, (role, key) in places.items() if key in versions.get(role, {})}
+    """The packages' versions that machines have reported, by the condition's name, or what that would be of another role."""
+    endings = {"libvirt_package": "package", "qemu_package": "qemu_package"}
+    return {f"{role}_{ending}": told[key] for role, told in versions.items() for key, ending in endings.items() if key in told}
 
 
 CONDITIONS: dict[str, Condition] = {
@@ -203,8 +212,8 @@ CONDITIONS: dict[str, Condition] = {
         lambda flags, case: not set(flags) & set(case.migrate_flags),
     ),
     "suite": Condition(
-        {"enum": [MIGRATION, RECOVERY]}, lambda suite: f"suite {suite}",
-        lambda suite, case: bool(suite == (RECOVERY if "fault" in case.own_axes else MIGRATION)),
+        {"enum": [MIGRATION, RECOVERY, CHAIN]}, lambda suite: f"suite {suite}",
+        lambda suite, case: bool(suite == _suite_of(case)),
     ),
     "point": _patterns("point", "point"),
     "fault": _patterns("fault", "fault"),

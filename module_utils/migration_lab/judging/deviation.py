@@ -15,7 +15,7 @@ from typing import Any, Mapping, Optional, Sequence
 from ..model.case import Case
 from ..model.verdict import Verdict
 from .check import FAIL, Check, Judgement
-from .condition import MIGRATION, RECOVERY, STRUCK, Conditions, Situation
+from .condition import CHAIN, MIGRATION, RECOVERY, REPLACES, STRUCK, Conditions, Situation
 
 # The check that fails when a daemon has died: cases of such an entry are run alone.
 DAEMONS_ALIVE = "daemons-alive"
@@ -111,7 +111,8 @@ def alternatives(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _conditions(when: Mapping[str, Any]) -> Conditions:
     # A known misbehaviour of good migrations need not be the only thing that goes wrong when a fault strikes as well.
-    return Conditions.from_data({"suite": RECOVERY if STRUCK & set(when) else MIGRATION, **when})
+    suite = RECOVERY if STRUCK & set(when) else CHAIN if REPLACES in when else MIGRATION
+    return Conditions.from_data({"suite": suite, **when})
 
 
 def find(ledger: Sequence[Deviation], case: Case, situation: Situation) -> Optional[Deviation]:

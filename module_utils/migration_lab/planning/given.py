@@ -14,7 +14,7 @@ from .catalogue import OWN
 # pair, profile, guests, combination and cases itself.
 SETTINGS = (
     "accel", "aftermath", "call_limit", "cell_subnet", "domain_prefix", "faults", "guest_checks", "guest_machine", "guest_xml",
-    "keepalive_count", "keepalive_interval", "lab_state", "methods", "relay", "results_root", "tap", "time_limit",
+    "hops", "keepalive_count", "keepalive_interval", "lab_state", "methods", "relay", "results_root", "tap", "time_limit",
     "workers", *OWN,
 )
 

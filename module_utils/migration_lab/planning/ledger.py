@@ -154,8 +154,8 @@ def _guests(entries: Sequence[dict[str, Any]], scenarios: Path, where: str) -> l
     return ["", *sorted(wanted)]
 
 
-# Cases by point and fault, which are empty where none strikes.
-_Groups = Mapping[tuple[str, str], Sequence[Case]]
+# Cases by point and fault, which are empty where none strikes, and by the hops of a chain.
+_Groups = Mapping[tuple[str, str, str], Sequence[Case]]
 
 
 def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> _Groups:
@@ -172,10 +172,10 @@ def _all_cases(scenarios: Path, guests: Sequence[str], struck: bool) -> _Groups:
             cases.update(dict.fromkeys(case for name in COMBINATIONS for case in suite.cases(data, name)))
         elif struck:
             cases.update(dict.fromkeys(every_case(data, scenarios)))
-    groups: dict[tuple[str, str], list[Case]] = {}
+    groups: dict[tuple[str, str, str], list[Case]] = {}
     for case in with_guests(list(cases), guests):
         axes = case.own_axes
-        groups.setdefault((axes.get("point", ""), axes.get("fault", "")), []).append(case)
+        groups.setdefault((axes.get("point", ""), axes.get("fault", ""), axes.get("hops", "")), []).append(case)
     return groups
 
 

@@ -16,15 +16,19 @@ from ..journal.run_file import read_run_file
 from ..journal.whole_file import write_whole
 from ..lab_host.abilities import WANTED_LIMITS
 from ..model.case import select_cases
-from ..model.combination import check_combinations, classes, deal, running_order, spread
+from ..model.combination import PAIR_CLASSES, check_combinations, deal, running_order, spread
 from ..model.digest import data_id, files_id
 from ..model.errors import LabError
 from ..model.pair import is_sweep, releases_of
 from ..model.version import parse_version
 from ..releases.recipe import read_release, release_id, resolve_release, with_features
+from ..suites.chain.suite import ChainSuite
+from ..suites.migration.suite import MigrationSuite
 from ..suites.recovery.suite import RecoverySuite
 from ..suites.registry import SUITES, suite_of
+from ..suites.suite import Suite
 from .catalogue import choose_pair, choose_sweep, load_catalogue, of_pair
+from .chains import follow
 from .faults import complete
 from .guests import choose_guests
 from .ledger import load_ledger
@@ -63,10 +67,16 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
     names = _listed(given["combinations"])
     every = running_order(tuple(sides))
     combinations = check_combinations(every if names == ["all"] else names, tuple(sides))
-    expected = {name: _expected(name, pair, given["releases"]) for name in every}
     suite = suite_of(profile)
-    if suite.name == RecoverySuite.name and is_sweep(pair):
-        raise LabError(f"profile '{profile['name']}' is of suite recovery, which has no sweep; name one of suite migration")
+    if suite.name != MigrationSuite.name and is_sweep(pair):
+        raise LabError(f"profile '{profile['name']}' is of suite {suite.name}, which has no sweep; name one of suite migration")
+    if suite.name == ChainSuite.name:
+        profile = follow(profile, given["hops"], pair, given["releases"])
+        combinations = _those_with_cases(combinations, names, suite, profile)
+    elif given["hops"]:
+        raise LabError(f"hops is '{given['hops']}', and profile '{profile['name']}' has no chains; run playbooks/chain.yml")
+    machines = {name: suite.machines(profile, name) for name in every}
+    expected = {name: _expected(roles, pair, given["releases"]) for name, roles in machines.items()}
     if suite.name == RecoverySuite.name:
         # All combinations', so that the profile of a run does not depend on which of them it has.
         profile = complete(profile, scenarios, given, {name: _shown(roles) for name, roles in expected.items()})
@@ -124,7 +134,8 @@ def make_plan(given: Mapping[str, Any]) -> dict[str, Any]:
         "axes": {case.id: list(case.axes.values()) for cases in selected.values() for case in cases},
         "combinations": combinations,
         "shares": (spread if suite.spread else deal)(rest, given["cells"]),
-        "classes": {name: classes(name) for name in combinations},
+        "classes": {name: machines[name] for name in combinations},
+        "replaceable": suite.replaces(profile),
         "expected": {name: expected[name] for name in combinations},
         "cells": given["cells"],
         "resume": earlier is not None,
@@ -166,7 +177,7 @@ def start_run(plan: Mapping[str, Any], about: Mapping[str, Any]) -> None:
                 name: {role: machine["release"] for role, machine in plan["expected"][name].items()}
                 for name in plan["combinations"]
             },
-            "suite": {"name": plan["suite"], "checks": list(SUITES[plan["suite"]].checks)},
+            "suite": {"name": plan["suite"], "checks": list(SUITES[plan["suite"]].checks_of(plan["profile"]))},
             "profile_data": plan["profile"], "axes": plan["axes"],
             "selected": plan["cases"],
         }
@@ -237,16 +248,32 @@ def _check_values(given: Mapping[str, Any]) -> None:
         )
 
 
-def _expected(combination: str, pair: Mapping[str, Any], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """By role the release, its libvirt version and class that a combination asks for, and the ceiling of an emulated old one."""
+def _expected(classes: Mapping[str, str], pair: Mapping[str, Any], releases: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """By role the release, its libvirt version and class, and the ceiling of an emulated old one.
+
+    :param classes: by role, of a combination.
+    """
     sides = releases_of(pair)
     return {
         role: {
             "release": sides[kind], "libvirt": releases[sides[kind]]["libvirt"], "class": kind,
             **({"ceiling": pair["ceiling"]} if kind == "old" and "ceiling" in pair else {}),
         }
-        for role, kind in classes(combination).items()
+        for role, kind in classes.items()
     }
+
+
+def _those_with_cases(
+    combinations: list[str], names: Sequence[str], suite: Suite, profile: Mapping[str, Any]
+) -> list[str]:
+    """The combinations that the profile has cases for.
+
+    :raises LabError: when one that was named is none of them.
+    """
+    fitting = [name for name in running_order(PAIR_CLASSES) if suite.cases(profile, name)]
+    if names != ["all"] and (wrong := [name for name in combinations if name not in fitting]):
+        raise LabError(f"the hops make no case on combination {wrong[0]}; they do on {', '.join(fitting)}")
+    return [name for name in combinations if name in fitting]
 
 
 def _shown(expected: Mapping[str, Mapping[str, str]]) -> dict[str, int]:

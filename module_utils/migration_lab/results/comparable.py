@@ -12,7 +12,8 @@ _PAIR = ("name", "old", "new", "releases", "boundary", "ceiling")
 def question(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a run asked, equal for comparable runs: ``pair``, ``profile``, ``guest``, and ``asked``, the combinations and cases.
 
-    Of suite recovery, runs with another selection, another aftermath, other faults or other keepalive asked something else.
+    Of suite recovery, runs with another selection, another aftermath, other faults or other keepalive asked something else; of
+    suite chain, runs with other chains.
 
     :param data: of run.json.
     :raises KeyError, TypeError: when run.json is damaged.
@@ -21,7 +22,9 @@ def question(data: Mapping[str, Any]) -> dict[str, Any]:
         "pair": {field: data["pair"][field] for field in _PAIR if data["pair"].get(field)},
         "profile": data["profile"],
         "guest": data["guest"],
-        "asked": {"combinations": sorted(data["combinations"]), "cases": sorted(data["cases"]), **_struck(data)},
+        "asked": {
+            "combinations": sorted(data["combinations"]), "cases": sorted(data["cases"]), **_struck(data), **_followed(data),
+        },
     }
 
 
@@ -30,3 +33,9 @@ def _struck(data: Mapping[str, Any]) -> dict[str, Any]:
     profile = data.get("profile_data", {})
     fields = ("selection", "repeat", "aftermath", "keepalive", "call_limit", "fault_patterns")
     return {field: profile[field] for field in fields} if "faults" in profile else {}
+
+
+def _followed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The chains of a run of suite chain; nothing of other suites."""
+    profile = data.get("profile_data", {})
+    return {"chains": profile["chains"]} if "chains" in profile else {}

@@ -179,8 +179,9 @@ class Run:
         """The versions of libvirt that machines of each class reported: one for each class, when all is well."""
         found: dict[str, set[str]] = {kind: set() for kind in classes_of(self.data["pair"])}
         for combination in self.combinations:
-            for role in combination.versions:
-                found[classes(combination.name)[role]].add(combination.versions[role]["libvirt"])
+            for role, kind in classes(combination.name).items():
+                if role in combination.versions:
+                    found[kind].add(combination.versions[role]["libvirt"])
         return {kind: sorted(versions) for kind, versions in found.items()}
 
     @property

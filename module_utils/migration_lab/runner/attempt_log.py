@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..cell.cell import Cell
 from ..cell.machine import Machine
-from ..model.case import SIDES
 from ..model.errors import LabError
 from ..suites.attempt import Attempt
 
@@ -35,10 +34,10 @@ class AttemptLog:
     def __init__(self, cell: Cell, folder: Path) -> None:
         self._cell = cell
         self._folder = folder
-        self._logs = {side: DaemonLog(getattr(cell, side)) for side in SIDES}
+        self._logs = {side: DaemonLog(machine) for side, machine in cell.daemons.items()}
 
     def keep(self, attempt: Attempt, label: str = "") -> list[str]:
-        """Keep what both daemons logged during an attempt, and where a daemon crashed the kernel's word on it.
+        """Keep what the daemons logged during an attempt, and where a daemon crashed the kernel's word on it.
 
         :param label: put before the case's number in the files' names.
         :returns: paths relative to the combination's folder.
@@ -46,7 +45,7 @@ class AttemptLog:
         folder = self._folder / "logs"
         folder.mkdir(exist_ok=True)
         stem = folder / f"{label}{attempt.case.number:03d}"
-        texts = {side: self._daemon(side, attempt.started) for side in SIDES}
+        texts = {side: self._daemon(side, attempt.started) for side in self._logs}
         if attempt.seen.daemon_deaths and (crash := self._crash(time.monotonic() - attempt.started)):
             texts["kernel"] = crash
         kept = []

@@ -24,7 +24,7 @@ from ..journal.files import journal_path, journal_paths
 from ..journal.journal import SCHEMA, Journal, Record, check_same, read_journal, read_journals
 from ..judging.condition import reported_packages
 from ..judging.deviation import Deviation
-from ..model.case import ROLES, SIDES, Case
+from ..model.case import ROLES, Case
 from ..model.digest import bytes_id
 from ..model.errors import LabError
 from ..model.version import parse_version
@@ -109,7 +109,7 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         ends.callback(agent.close)
         versions = read_versions(agent, settings.cell, 30, [(guest.arch, guest.machine) for guest in settings.guests.values()])
         check_versions(versions, settings.expected, settings.pair.get("boundary", ""))
-        leftovers = find_leftovers(agent, settings.prefix)
+        leftovers = find_leftovers(agent, settings.prefix, settings.cell.daemons)
         agent.end()
         header = _header(settings, versions)
         if settings.resume:
@@ -122,11 +122,11 @@ def run_combination(settings: Settings) -> dict[str, Any]:
                 "with clean=true to have them removed"
             )
 
-        witness = Witness(settings.cell.source, settings.cell.target) if settings.guest_checks else None
+        witness = Witness(**settings.cell.daemons) if settings.guest_checks else None
         if witness:
             ends.callback(witness.close)
             witness.start()
-        domains = Domains(settings.prefix, settings.run, settings.combination, witness)
+        domains = Domains(settings.prefix, settings.run, settings.combination, witness, tuple(settings.cell.daemons))
         cell, relays = replace(settings.cell, keepalive=settings.profile.get("keepalive")), None
         if settings.relay:
             cell, relays = relayed(cell, settings.ceilings, domains.pattern)
@@ -159,11 +159,10 @@ def run_combination(settings: Settings) -> dict[str, Any]:
 
 
 def _rules(settings: Settings, versions: Mapping[str, Mapping[str, str]]) -> Rules:
-    reported = {role: parse_version(versions[role]["libvirt"]) for role in ROLES}
-    shown = {
-        role: min(reported[role], parse_version(settings.ceilings.get(role) or versions[role]["libvirt"])) for role in ROLES
-    }
-    qemu = {role: parse_version(versions[role]["hypervisor"]) for role in SIDES}
+    reported = {role: parse_version(told["libvirt"]) for role, told in versions.items()}
+    ceilings = {role: parse_version(version) for role, version in settings.ceilings.items()}
+    shown = {role: min(version, ceilings.get(role, version)) for role, version in reported.items()}
+    qemu = {role: parse_version(told["hypervisor"]) for role, told in versions.items() if "hypervisor" in told}
     ledger = tuple(map(Deviation.from_data, settings.deviations))
     return settings.suite.rules(reported, qemu, shown, settings.relay, ledger, settings.profile, reported_packages(versions))
 

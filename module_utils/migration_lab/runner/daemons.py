@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two daemons of a cell: which died, which answer, and how they are restarted."""
+"""The daemons of a cell: which died, which answer, and how they are restarted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Iterable
 from ..cell.cell import Cell
 from ..cell.client import ClientAgent, DaemonSilent
 from ..cell.machine import Machine
-from ..model.case import SIDES
 from ..model.errors import LabError
 from ..suites.attempt import Attempt
 from ..suites.procedure import Deaths
@@ -25,7 +24,7 @@ class Daemons:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._machines: dict[str, Machine] = {side: getattr(cell, side) for side in SIDES}
+        self._machines: dict[str, Machine] = cell.daemons
         self._processes = {side: machine.daemon_process() for side, machine in self._machines.items()}
 
     def dead(self, *, unsure: bool = False) -> dict[str, str]:
@@ -66,7 +65,7 @@ class Daemons:
             started = attempt.daemons
             self._processes.update(started)
             dead = self.dead(unsure=unsure)
-            self.restart(SIDES if both else dead)
+            self.restart(self._machines if both else dead)
             attempt.daemons = {}
             # One that the case has started again may not die once more.
             meant = expected - set(started)

@@ -8,7 +8,6 @@ from typing import Mapping
 from urllib.parse import urlsplit
 
 from ..cell.cell import Cell
-from ..cell.machine import Machine
 from ..model.version import parse_version
 from ..relay.ceiling import ceiling
 from ..relay.relay import Link
@@ -28,10 +27,10 @@ def relayed(cell: Cell, ceilings: Mapping[str, str], names: str) -> tuple[Cell, 
     :raises LabError: when a relay cannot start.
     """
     links = []
-    for name in ("client-source", "client-target", "source-target"):
+    for name in cell.paths:
         ends = name.split("-")
         shown = [ceilings[end] for end in ends if end in ceilings]
-        machine: Machine = getattr(cell, ends[1])
+        machine = cell.daemons[ends[1]]
         port = urlsplit(machine.uri).port or LIBVIRT_PORT
         links.append(Link(name, machine.address, port, ceiling(min(shown, key=parse_version)) if shown else None))
     relays = Relays(links, listen=cell.client.address, names=names, namespace=cell.client.network_namespace())

@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ..model.errors import LabError
+from .chain.suite import ChainSuite
 from .migration.suite import MigrationSuite
 from .recovery.suite import RecoverySuite
 from .suite import Suite
 
-SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (MigrationSuite(), RecoverySuite())}
+SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (MigrationSuite(), RecoverySuite(), ChainSuite())}
 
 
 def suite_of(profile: Mapping[str, Any]) -> Suite:

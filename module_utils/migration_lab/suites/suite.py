@@ -12,6 +12,7 @@ from ..judging.condition import Situation
 from ..judging.deviation import Deviation, apply, find
 from ..judging.observation import Observation
 from ..model.case import Case, with_guests
+from ..model.combination import classes
 from ..model.protocol import expect_protocol
 from .procedure import Procedure
 
@@ -106,10 +107,22 @@ class Suite(ABC):
 
     @abstractmethod
     def cases(self, profile: Mapping[str, Any], combination: str) -> Sequence[Case]:
-        """The cases of a profile on a combination, numbered from 1, in the order in which they run.
+        """The cases of a profile on a combination, numbered from 1, in the order in which they run; none where it does not fit.
 
         :param profile: data of a file under scenarios/profiles/, validated by ``planning.profiles``.
         """
+
+    def checks_of(self, profile: Mapping[str, Any]) -> tuple[str, ...]:
+        """The numbered checks that every case of a profile has."""
+        return self.checks
+
+    def machines(self, profile: Mapping[str, Any], combination: str) -> dict[str, str]:
+        """The class of the machine of each role that a combination needs: client, source, target, and further ones."""
+        return classes(combination)
+
+    def replaces(self, profile: Mapping[str, Any]) -> bool:
+        """Whether the cases replace a machine's libvirt by that of the other release."""
+        return False
 
     def effort(self, profile: Mapping[str, Any], case: Case) -> float:
         """About how many seconds of a cell's time a case takes, for dealing cases out."""

@@ -50,7 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def settled(target: Target, restarted: bool) -> tuple[Sight, Sight]:
+def settled(target: Target, restarted: bool) -> tuple[Sight, ...]:
     return Domains("mlab-", "run", "noo").look_settled(cast(AgentProcess, target), "mlab-noo-001", 5, restarted)
 
 

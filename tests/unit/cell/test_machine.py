@@ -167,3 +167,10 @@ def test_machine_without_a_list_of_packages_has_its_kernel(tmp_path: Path) -> No
 
 def test_real_machine_says_what_is_installed(machine: Machine) -> None:
     assert machine.system()["kernel"] == os.uname().release
+
+
+def test_a_daemon_is_replaced_and_put_back(machine: Machine) -> None:
+    assert machine.replace_daemon() == 101 and machine.daemon_process() == 101 and machine.restart_daemon() == 102
+    with pytest.raises(LabError, match="'false replace' failed"):
+        replace(machine, daemon=("false",)).replace_daemon()
+    assert replace(machine, daemon=("true",)).replace_daemon() is None, "it ended by itself"

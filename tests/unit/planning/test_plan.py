@@ -35,7 +35,7 @@ def given(tmp_path: Path) -> dict[str, Any]:
         "combinations": "all", "cases": "*", "cells": ["a"], "scenarios": str(ROOT / "scenarios"), "lab_files": [],
         "results_root": str(tmp_path / "results"), "run": "", "resume": False, "start": True,
         "about": {"user": "root", "host": "lab-host", "revision": "abc"},
-        "workers": "auto", "time_limit": 60.0, "prefix": "mlab-", "relay": True,
+        "workers": "auto", "time_limit": 60.0, "prefix": "mlab-", "relay": True, "hops": "",
     }
 
 
@@ -594,3 +594,23 @@ def test_what_recovery_does_not_have_is_refused(given: dict[str, Any], changes: 
     with pytest.raises(LabError) as refused:
         make_plan(recovery(given, **changes))
     assert sentence in str(refused.value)
+
+
+# Chains
+
+
+def test_a_chain_has_the_machines_and_the_combinations_that_it_begins_on(given: dict[str, Any]) -> None:
+    plan = make_plan({**given, "profile": "chain"})
+    assert plan["combinations"] == ["non", "oon"] and not plan["replaceable"]
+    assert plan["classes"]["oon"] == {"client": "old", "source": "old", "target": "new", "third": "new"}
+    assert plan["expected"]["oon"]["third"]["release"] == "debian-13"
+    assert plan["cases"]["oon"][0] == "normal/transient-running/none/old-new-old-new-new"
+    other = make_plan({**given, "profile": "chain", "hops": "new,in-place:old,old", "combinations": "ono"})
+    assert other["combinations"] == ["ono"] and other["replaceable"] and other["profile_id"] != plan["profile_id"]
+
+
+def test_hops_that_do_not_go_with_the_rest_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(LabError, match=r"the hops make no case on combination ooo; they do on non, oon"):
+        make_plan({**given, "profile": "chain", "combinations": "ooo"})
+    with pytest.raises(LabError, match=r"profile 'canonical' has no chains; run playbooks/chain\.yml"):
+        make_plan({**given, "hops": "old,new"})

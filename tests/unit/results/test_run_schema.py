@@ -54,7 +54,7 @@ def test_run_file_of_every_pair_as_it_is_written_at_the_start(tmp_path: Path, pa
         **NO_OWN, "settings": SETTINGS, "pair": pair, "profile": "tck", "guest": "x86_64", "guest_machine": "", "start": True,
         "combinations": "noo,nnn", "cases": "p2p/*", "cells": ["a"], "scenarios": str(SCENARIOS), "lab_files": [],
         "results_root": str(tmp_path), "run": "run", "resume": False, "workers": "auto", "time_limit": 60.0, "prefix": "mlab-",
-        "relay": True,
+        "relay": True, "hops": "",
     })
     start_run(plan, {"user": "root", "host": "lab-host", "revision": "0123abc"})
     data = json.loads((tmp_path / "run/run.json").read_text())

@@ -31,7 +31,10 @@ MODERN = {"stdio_handler": "1.3.0", "namespaces": "3.0.0", "remember_owner": "5.
 
 
 def render(name: str, libvirt: str, **release: Any) -> str:
-    fields = {"name": "some-release", "kind": "debootstrap", "libvirt": libvirt, "interpreter": "/usr/bin/python2.7"}
+    fields = {
+        "name": "some-release", "kind": "debootstrap", "libvirt": libvirt, "interpreter": "/usr/bin/python2.7",
+        "emulators": {"x86_64": "/usr/bin/qemu-system-x86_64"},
+    }
     return JINJA.get_template(f"{name}.j2").render(
         machine_files_release={**fields, **release}, machine_files_log_level=3
     )

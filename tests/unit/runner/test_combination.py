@@ -174,7 +174,7 @@ def test_machine_type_that_a_qemu_does_not_know_stops_the_run_before_it_begins(s
 
 def test_leftovers_are_removed_only_when_asked_to(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
-    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda agent, prefix: ["mlab-onn-001"])
+    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda agent, prefix, sides: ["mlab-onn-001"])
     monkeypatch.setattr(
         "migration_lab.runner.combination.remove_leftovers", lambda cell, runner, names: removed.extend(names)
     )
@@ -256,8 +256,8 @@ def witnesses(monkeypatch: pytest.MonkeyPatch) -> list[FakeWitness]:
     """The witnesses that runs make: the fake libvirt has no QEMU processes."""
     made: list[FakeWitness] = []
 
-    def make(*given: Any) -> FakeWitness:
-        made.append(FakeWitness(*given))
+    def make(**given: Any) -> FakeWitness:
+        made.append(FakeWitness(**given))
         return made[-1]
 
     monkeypatch.setattr("migration_lab.runner.combination.Witness", make)
@@ -331,7 +331,7 @@ def test_relay_and_witness_end_when_the_run_breaks_off(
     def refuse(cell: Any, domains: Any, names: list[str]) -> None:
         raise LabError(f"left-over domains could not be removed: {names}")
 
-    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda agent, prefix: ["mlab-onn-001"])
+    monkeypatch.setattr("migration_lab.runner.combination.find_leftovers", lambda agent, prefix, sides: ["mlab-onn-001"])
     monkeypatch.setattr("migration_lab.runner.combination.remove_leftovers", refuse)
     with pytest.raises(LabError, match="could not be removed"):
         run_combination(replace(settings, relay=True, guest_checks=True, clean=True))

@@ -2,18 +2,19 @@
 """Machines that are containers on a lab host: what podman has to run, and how the lab's modules reach it.
 
 A cell has a machine for each role and class that its combinations need, of a pair up to six. All of them run all the time, so
-that going to the next combination is a choice of three.
+that going to the next combination is a choice of three. What a combination calls its third and fourth machine is a source and a
+target of the other class.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 from ...guest.config import STORAGE
 from ...guest.kernel import ARCHITECTURES, build
 from ...model.case import ROLES
-from ...model.combination import LETTERS, PAIR_CLASSES, classes
+from ...model.combination import LETTERS, PAIR_CLASSES
 from ...releases.image import ROOT
 from ...releases.recipe import FILES
 
@@ -22,6 +23,13 @@ DAEMON_LOG = "/var/log/libvirt/libvirtd.log"
 
 # Last part of the addresses: 21 is the old client, 33 the new target, 43 the target of a sweep's class a.
 _TENS = {kind: 20 + 10 * place for place, kind in enumerate((*PAIR_CLASSES, *LETTERS))}
+
+# The containers that are further machines.
+_CONTAINER_ROLE = {"third": "source", "fourth": "target"}
+
+# Where a machine has the root of the other class's release, whose libvirt can take the place of its own, and that one's files.
+OTHER_ROOT = f"{FILES}-other"
+OTHER_FILES = f"{FILES}-other-files"
 
 _PRIVATE = [ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
@@ -115,30 +123,34 @@ def trials(
 
 
 def cell(
-    combinations: Sequence[str], name: str, subnet: str, releases: Mapping[str, Mapping[str, Any]],
-    abilities: Mapping[str, Any], state: str, files: str,
+    combinations: Mapping[str, Mapping[str, str]], name: str, subnet: str, releases: Mapping[str, Mapping[str, Any]],
+    abilities: Mapping[str, Any], state: str, files: str, replaceable: bool = False,
 ) -> dict[str, Any]:
     """What a cell consists of, as Ansible's modules take it.
 
-    :param combinations: those that the cell carries.
+    :param combinations: those that the cell carries, each with the class of the machine of each role.
     :param name: the cell's name in the inventory.
     :param subnet: its network, a /24.
     :param releases: by class the release of the machines: all classes of the run.
     :param abilities: the lab host's, as the module ``lab_host_info`` returns them.
     :param state: the lab's folder on the lab host.
     :param files: digest that names the folder of the machine files.
+    :param replaceable: whether a daemon can be replaced by that of the other class's release.
     :returns: ``network`` and ``containers`` as the podman collection takes them, ``machines`` by combination and role, and
         ``daemons``, the machines that have one.
     """
     network = f"mlab-{name}"
-    wanted = {(role, kind) for combination in combinations for role, kind in classes(combination).items()}
+    wanted = {(_CONTAINER_ROLE.get(role, role), kind) for kinds in combinations.values() for role, kind in kinds.items()}
     every = [(role, kind) for kind in _TENS if kind in releases for role in ROLES]
     order = [one for one in every if one in wanted]
     names = {one: f"{network}-{'-'.join(one)}" for one in every}
     addresses = {one: _address(subnet, *one) for one in every}
     # All of the run's, so that a container need not be recreated when one more joins.
     hosts = {names[one]: addresses[one] for one in every}
-    machines = {one: _machine(names[one], addresses[one], one[0], releases[one[1]]) for one in order}
+    others = {kind: other for kind in releases for other in releases if other != kind} if replaceable else {}
+    machines = {
+        one: _machine(names[one], addresses[one], one[0], releases[one[1]], releases.get(others.get(one[1], ""))) for one in order
+    }
     return {
         "network": network,
         "containers": [
@@ -150,14 +162,16 @@ def cell(
                     _files(releases[one[1]], state, files), f"{state}/cache/{releases[one[1]]['id']}:/var/cache/libvirt",
                     # With its device nodes, which the disks are.
                     *([f"{state}/storage/{name}:{STORAGE}:dev"] if one[0] != "client" else []),
+                    *([_files(releases[others[one[1]]], state, files, OTHER_FILES)] if one[0] != "client" and others else []),
                 ],
+                **({"mount": [_root(releases[others[one[1]]])]} if one[0] != "client" and others else {}),
                 "label": {"migration-lab.cell": name, "migration-lab.role": one[0]},
             }
             for one in order
         ],
         "machines": {
-            combination: {role: machines[role, kind] for role, kind in classes(combination).items()}
-            for combination in combinations
+            combination: {role: machines[_CONTAINER_ROLE.get(role, role), kind] for role, kind in kinds.items()}
+            for combination, kinds in combinations.items()
         },
         "daemons": [machines[one] for one in order if one[0] != "client"],
     }
@@ -167,8 +181,10 @@ def _address(subnet: str, role: str, kind: str) -> str:
     return str(ipaddress.IPv4Network(subnet)[_TENS[kind] + ROLES.index(role) + 1])
 
 
-def _machine(name: str, address: str, role: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """A machine as ``cell.machine.Machine`` takes it."""
+def _machine(
+    name: str, address: str, role: str, release: Mapping[str, Any], other: Optional[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A machine as ``cell.machine.Machine`` takes it; ``other`` is the release that its daemon can be replaced by."""
     machine = {
         "name": name,
         "exec": ["podman", "exec", "-i", name],
@@ -181,6 +197,8 @@ def _machine(name: str, address: str, role: str, release: Mapping[str, Any]) -> 
     }
     if role != "client":
         machine.update(uri=f"qemu+tcp://{name}/system", daemon=[file("machine")], log=DAEMON_LOG)
+        if other:
+            machine["replacement"] = other["libvirt"]
     return machine
 
 
@@ -213,5 +231,10 @@ def _ulimits(abilities: Mapping[str, Any]) -> list[str]:
     return [f"{name}={abilities['ulimits'][name]}:{abilities['ulimits'][name]}" for name in ("nofile", "nproc")]
 
 
-def _files(release: Mapping[str, Any], state: str, files: str) -> str:
-    return f"{state}/files/{files}/{release['name']}:{FILES}:ro"
+def _files(release: Mapping[str, Any], state: str, files: str, where: str = FILES) -> str:
+    return f"{state}/files/{files}/{release['name']}:{where}:ro"
+
+
+def _root(release: Mapping[str, Any]) -> str:
+    """Mount of a release's image; what is written into it is gone with the container."""
+    return f"type=image,source={image(release)},destination={OTHER_ROOT},rw=true"

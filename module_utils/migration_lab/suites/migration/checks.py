@@ -147,7 +147,7 @@ def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config
         passed = seen.protocol.partition("-")[0] == protocol
         further.append(_check("protocol", protocol, seen.protocol or "none seen", passed))
     if seen.survival is not None:
-        further += _survival(case, seen.survival, migrated=seen.migrated.ok)
+        further += survival_checks(case, seen.survival, migrated=seen.migrated.ok)
     if seen.migrated.ok and seen.target_config is not None:
         expected = expect(case).target_config
         words = {"own": "kept", "guest": "replaced" if case.scenario.target_config else "made"}
@@ -160,7 +160,7 @@ def _judge_further(case: Case, seen: Observation, protocol: str, replaces_config
     return further
 
 
-def _survival(case: Case, guest: Survival, migrated: bool) -> list[Check]:
+def survival_checks(case: Case, guest: Survival, migrated: bool) -> list[Check]:
     """Whether the guest itself continued, whole, and only once."""
     state = expect(case).target_state if migrated else case.scenario.state
     where = "target" if migrated else "source"

@@ -9,7 +9,7 @@ from ...cell.agent_process import AgentProcess
 from ...cell.client import ClientAgent
 from ...guest.domain_xml import domain_xml
 from ...judging.observation import Outcome
-from ...model.case import Case, Method, State
+from ...model.case import SIDES, Case, Method, State
 from ...model.errors import LabError
 from ..attempt import Attempt
 from ..procedure import Procedure, seconds_left
@@ -23,7 +23,9 @@ Call = Callable[..., Outcome]
 
 
 class Migration(Procedure):
-    """Migrates guests."""
+    """Migrates guests. ``source`` and ``target`` are the roles of the machines between which it does."""
+
+    source, target = SIDES
 
     def act(self, attempt: Attempt, client: ClientAgent, deadline: float) -> None:
         """All of it through one agent: when that dies, also between two calls, the case is lost."""
@@ -49,25 +51,25 @@ class Migration(Procedure):
         # A guest that is to be paused first runs where it is witnessed, so that there is something to see in its memory.
         paused = pause and witness is None
         if scenario.persistent:
-            seen.source_defined = call("define", connection="source", xml=xml)
+            seen.source_defined = call("define", connection=self.source, xml=xml)
             if not seen.source_defined.ok:
                 return False
-            seen.source_started = call("start", connection="source", name=name, paused=paused)
+            seen.source_started = call("start", connection=self.source, name=name, paused=paused)
         else:
-            seen.source_started = call("create", connection="source", xml=xml, paused=paused)
+            seen.source_started = call("create", connection=self.source, xml=xml, paused=paused)
         if not seen.source_started.ok:
             return False
         # What must be called in any case is called while the guest boots.
         if scenario.target_config:
             own = domain_xml(guest, name, identity, TARGET_CONFIG)
-            seen.target_defined = call("define", connection="target", xml=own)
+            seen.target_defined = call("define", connection=self.target, xml=own)
         if not pause:
             seen.source_state = self.state_on_source(agent, name, deadline)
         if witness is not None:
-            witness.wait_until_counting(guest, "source", name, seconds_left(deadline))
+            witness.wait_until_counting(guest, self.source, name, seconds_left(deadline))
         if pause:
             if not paused:
-                seen.source_started = call("suspend", connection="source", name=name)
+                seen.source_started = call("suspend", connection=self.source, name=name)
                 if not seen.source_started.ok:
                     return False
             seen.source_state = self.state_on_source(agent, name, deadline)
@@ -77,13 +79,13 @@ class Migration(Procedure):
 
     def state_on_source(self, agent: AgentProcess, name: str, deadline: float) -> str:
         """The guest's state as the source shows it."""
-        return self.bench.domains.look(agent, "source", name, seconds_left(deadline)).state or "absent"
+        return self.bench.domains.look(agent, self.source, name, seconds_left(deadline)).state or "absent"
 
     def migrate(self, attempt: Attempt, call: Call) -> Outcome:
         """Make the case's migration call."""
         case, name, witness = attempt.case, self.name(attempt), self.witness(attempt)
         if witness is not None:
-            attempt.counter = witness.counter(self.guest(attempt), "source", name)
+            attempt.counter = witness.counter(self.guest(attempt), self.source, name)
             if attempt.counter is None:
                 raise LabError(f"guest {name} on the source cannot be seen before its migration, though it was seen to count")
         return self.note_migration(attempt, self.call_migrate(case, name, call))
@@ -94,7 +96,7 @@ class Migration(Procedure):
         attempt.seen.migrated = outcome
         attempt.migration = {
             "call": "virDomainMigrate" if normal else "virDomainMigrateToURI",
-            "uri": self.bench.cell.uri("client-target" if normal else "source-target"),
+            "uri": self.bench.cell.uri(f"{'client' if normal else self.source}-{self.target}"),
             "flags": list(case.migrate_flags), "bits": case.migrate_bits,
             "seconds": round(outcome.seconds, 3), "error": outcome.error,
         }
@@ -103,9 +105,9 @@ class Migration(Procedure):
     def call_migrate(self, case: Case, name: str, call: Call) -> Outcome:
         """Call for the migration of a domain in the case's way."""
         if case.method is Method.NORMAL:
-            return call("migrate", source="source", name=name, target="target", bits=case.migrate_bits)
-        uri = self.bench.cell.uri("source-target")
-        return call("migrate_to_uri", source="source", name=name, uri=uri, bits=case.migrate_bits)
+            return call("migrate", source=self.source, name=name, target=self.target, bits=case.migrate_bits)
+        uri = self.bench.cell.uri(f"{self.source}-{self.target}")
+        return call("migrate_to_uri", source=self.source, name=name, uri=uri, bits=case.migrate_bits)
 
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """What both daemons show, the target's config, and the guest itself."""
@@ -115,11 +117,11 @@ class Migration(Procedure):
         watch = None
         if witness is not None and attempt.counter is not None and not restarted:
             watch = witness.watch(guest, name)
-        source, target = domains.look_settled(agent, name, limit, restarted)
+        source, target = domains.look_settled(agent, name, limit, restarted, (self.source, self.target))
         assert seen.migrated is not None
-        side, there = ("target", target) if seen.migrated.ok else ("source", source)
+        side, there = (self.target, target) if seen.migrated.ok else (self.source, source)
         if seen.migrated.ok and target.persistent:
-            described = domains.description(agent, "target", name, limit)
+            described = domains.description(agent, self.target, name, limit)
             seen.target_config = {TARGET_CONFIG: "own", GUEST_CONFIG: "guest"}.get(described, "another")
         elif seen.migrated.ok:
             seen.target_config = "absent"

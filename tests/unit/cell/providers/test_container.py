@@ -8,7 +8,7 @@ import pytest
 
 from migration_lab.cell.machine import Machine
 from migration_lab.cell.providers import container
-from migration_lab.model.combination import COMBINATIONS, LETTERS
+from migration_lab.model.combination import COMBINATIONS, LETTERS, classes
 
 COMMON = {"python": "/usr/bin/python3", "emulators": {"x86_64": "/usr/bin/qemu"}}
 RELEASES: dict[str, dict[str, Any]] = {
@@ -18,7 +18,8 @@ ABILITIES = {"runtime": "runc", "init": "/usr/bin/catatonit", "ulimits": {"nofil
 
 
 def cell(*combinations: str) -> dict[str, Any]:
-    return container.cell(combinations, "a", "10.1.2.0/24", RELEASES, ABILITIES, "/state", "0123")
+    wanted = {name: classes(name) for name in combinations}
+    return container.cell(wanted, "a", "10.1.2.0/24", RELEASES, ABILITIES, "/state", "0123")
 
 
 def test_a_combination_needs_three_machines_and_all_need_six() -> None:
@@ -58,7 +59,7 @@ def test_every_machine_knows_the_others_and_has_the_files_of_its_release() -> No
 def test_a_sweep_has_machines_for_the_letters_that_its_share_needs() -> None:
     releases = {kind: {"name": f"release-{kind}", "id": f"release-{kind}-0", **COMMON} for kind in LETTERS}
     names = ["aab", "mdd"]
-    parts = container.cell(names, "a", "10.1.2.0/24", releases, ABILITIES, "/state", "0123")
+    parts = container.cell({name: classes(name) for name in names}, "a", "10.1.2.0/24", releases, ABILITIES, "/state", "0123")
     assert [one["name"].removeprefix("mlab-a-") for one in parts["containers"]] == [
         "client-a", "source-a", "target-b", "source-d", "target-d", "client-m",
     ]
@@ -93,6 +94,29 @@ def test_other_subnets_are_refused_with_an_example(subnet: str) -> None:
 
 def test_an_unknown_provider_is_refused() -> None:
     assert container.problem("10.211.55.0/24", "ssh") == "machine_provider is 'ssh'; the lab knows 'container'"
+
+
+def test_further_machines_are_a_source_and_a_target_of_the_other_class() -> None:
+    wanted = {"oon": {"client": "old", "source": "old", "target": "new", "third": "new", "fourth": "old"}}
+    made = container.cell(wanted, "a", "10.1.2.0/24", RELEASES, ABILITIES, "/state", "0123")
+    assert {role: machine["name"] for role, machine in made["machines"]["oon"].items()} == {
+        "client": "mlab-a-client-old", "source": "mlab-a-source-old", "target": "mlab-a-target-new", "third": "mlab-a-source-new",
+        "fourth": "mlab-a-target-old",
+    }
+    assert all("replacement" not in machine and "mount" not in one for machine, one in zip(made["daemons"], made["containers"]))
+
+
+def test_a_machine_whose_libvirt_can_be_replaced_has_the_other_release_at_hand() -> None:
+    releases = {kind: {**release, "libvirt": version} for (kind, release), version in zip(RELEASES.items(), ("9.0.0", "11.3.0"))}
+    made = container.cell({"oon": classes("oon")}, "a", "10.1.2.0/24", releases, ABILITIES, "/state", "0123", replaceable=True)
+    containers = {one["name"]: one for one in made["containers"]}
+    source, client = containers["mlab-a-source-old"], containers["mlab-a-client-old"]
+    image = container.image(releases["new"])
+    assert source["mount"] == [f"type=image,source={image},destination=/lab-other,rw=true"] and "mount" not in client
+    assert "/state/files/0123/debian-13:/lab-other-files:ro" in source["volumes"]
+    assert {role: machine.get("replacement") for role, machine in made["machines"]["oon"].items()} == {
+        "client": None, "source": "11.3.0", "target": "9.0.0",
+    }
 
 
 def test_only_the_labs_images_are_the_labs() -> None:
