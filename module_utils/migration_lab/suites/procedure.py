@@ -125,8 +125,10 @@ class Procedure(ABC):
             self._look_again(attempt, client)
         died = bool(seen.daemon_deaths or seen.expected_deaths)
         self._clean(attempt, client, STUCK_LIMIT if died else CLEAN_LIMIT)
-        # A daemon whose peer died may be stuck with the guest's job (seen with 0.9.1): it is restarted as well.
-        if revive and (seen.lab_error or seen.leftovers) and (self.survive(attempt, client, revive, both=died) or died):
+        # A daemon whose peer died may be stuck with the guest's job (seen with 0.9.1): it is restarted as well. So is one
+        # that does not answer for the guest, though it does for others: it would hang with the next case (7.0.0).
+        both = died or self.stuck(attempt)
+        if revive and (seen.lab_error or seen.leftovers) and (self.survive(attempt, client, revive, both=both) or both):
             self._clean(attempt, client, CLEAN_LIMIT)
         if lost_disks:
             # The guest may have had the disks of somebody else: nothing that was seen of it counts, nor whether a daemon died.
@@ -152,6 +154,10 @@ class Procedure(ABC):
         """Whether a daemon may have died of the case, by what was seen of it: looking at the daemons takes time."""
         seen = attempt.seen
         return bool(seen.lab_error) or not (seen.migrated and seen.migrated.ok)
+
+    def stuck(self, attempt: Attempt) -> bool:
+        """Whether a daemon does not answer for the guest, by what was seen of it."""
+        return False
 
     def survive(self, attempt: Attempt, client: ClientAgent, revive: Revive, both: bool = False) -> bool:
         """Restart the daemons that the case killed, and clear the lab error: what the case could not do is their doing.

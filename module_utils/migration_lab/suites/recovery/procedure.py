@@ -124,6 +124,10 @@ class Recovery(Migration):
         seen = _seen(attempt)
         return bool(seen.lab_error or seen.stuck or seen.again) or None in (seen.source_after, seen.target_after)
 
+    def stuck(self, attempt: Attempt) -> bool:
+        """Whether a daemon does not answer for the guest."""
+        return bool(_seen(attempt).stuck)
+
     def _migrate_into(self, attempt: Attempt, agent: AgentProcess, armed: Armed) -> None:
         """Make the migrate call, for so long as a manager would wait."""
         seen = _seen(attempt)

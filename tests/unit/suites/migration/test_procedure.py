@@ -585,6 +585,18 @@ def test_daemon_that_is_stuck_after_its_peer_died_is_restarted_too(
     assert connection.replaced == 2
 
 
+@pytest.mark.parametrize("stuck", [True, False])
+def test_daemons_of_which_one_does_not_answer_for_the_guest_alone_are_restarted(
+    cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch, stuck: bool
+) -> None:
+    Cleaner(monkeypatch, ["not known: 'look' did not answer within 30 s"])
+    monkeypatch.setattr(Migration, "stuck", lambda procedure, attempt: stuck)
+    revive = Reviver({}, {})
+    seen = runner(cell).run(NORMAL, connection, revive).seen
+    assert [both for _, both in revive.told] == [stuck] and seen.daemon_deaths == [], "no daemon has died"
+    assert seen.leftovers == ([] if stuck else ["not known: 'look' did not answer within 30 s"])
+
+
 def test_what_stays_though_both_daemons_were_restarted_is_left_over(
     cell: Cell, connection: ClientAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
