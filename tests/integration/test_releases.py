@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import subprocess
 import tarfile
 import threading
@@ -18,20 +17,27 @@ from typing import Any
 import pytest
 
 from default_catalogue import RELEASES
-from lab import INVENTORY, PLAYBOOK, ROOT, Lab, Played, machine
+from lab import ROOT, Lab, Played, machine
 from migration_lab.cell import inspector
 from migration_lab.cell.agent_process import AgentProcess
+from refusals import PLAN, Attempt, include_role, refusals
 
 BUILD = Path("/var/lib/migration-lab/build")
 PREFIX = "/opt/libvirt-9.0.0"
+NOWHERE = "http://127.0.0.1:9"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+RELEASE_FILE = "Suite: bookworm\n"
+FOUND = hashlib.sha256(RELEASE_FILE.encode()).hexdigest()
 TREE_FILES = ("sbin/libvirtd", "lib/libvirt.so.0.9000.0", "python/libvirt.py", "python/libvirtmod.so")
 
 
-def provision(lab: Lab, release: dict[str, Any], **others: dict[str, Any]) -> Played:
-    """Ask for machines that all run the release, as the old one of a pair with debian-13."""
-    releases = {**others, "mine": release}
-    pairs = {"mine": {"old": "mine", "new": "debian-13", "boundary": "11.3.0"}}
-    return lab.play("provision", combination="ooo", pair="mine", own_releases=releases, own_pairs=pairs)
+def settings(release: dict[str, Any], **others: dict[str, Any]) -> dict[str, Any]:
+    """Machines of the release as client and source, and as target one of debian-11 with the Python of the bindings of 2011."""
+    older = {**RELEASES["debian-11"], "packages": [*RELEASES["debian-11"]["packages"], "python2.7"]}
+    return {
+        "combination": "nno", "pair": "mine", "own_releases": {**others, "mine": release, "mine-older": older},
+        "own_pairs": {"mine": {"old": "mine-older", "new": "mine", "boundary": "9.0.0"}},
+    }
 
 
 def archive(**fields: Any) -> dict[str, Any]:
@@ -48,47 +54,9 @@ def tree(path: Path, **fields: Any) -> dict[str, Any]:
 
 
 def images_of_mine() -> list[str]:
-    """The images of the release under test, and of the root that only it has."""
-    names = [f"--filter=reference=localhost/migration-lab/{name}" for name in ("mine", "pinned")]
+    """The images of the releases under test, and of the root that only one of them has."""
+    names = [f"--filter=reference=localhost/migration-lab/{name}" for name in ("mine", "mine-older", "pinned")]
     return subprocess.check_output(["podman", "images", "--quiet", *names], text=True).split()
-
-
-def refused(lab: Lab, release: dict[str, Any]) -> str:
-    """What the playbook says when it refuses the release; nothing is built and nothing half made."""
-    building = set(BUILD.glob("*"))
-    played = provision(lab, release)
-    assert played.status != 0, played.output
-    assert not images_of_mine()
-    assert set(BUILD.glob("*")) <= building
-    return played.message()
-
-
-def test_an_archive_that_nobody_has_pinned_is_refused(lab: Lab) -> None:
-    mirror = "http://127.0.0.1:9/ubuntu"
-    played = lab.play("provision", combination="ooo", pair="v3-protocol", ubuntu_archive_mirror=mirror)
-    assert played.status != 0
-    missing = "the checksum of the suite's file Release is not pinned"
-    assert f"release 'ubuntu-11.04' cannot be built from suite natty: {missing}" in played.message(), played.output
-    assert "set a mirror that has the suite, with the checksum, or use a release of kind tree" in played.message()
-
-
-def test_an_archive_that_cannot_be_reached_is_refused(lab: Lab) -> None:
-    said = refused(lab, archive(mirror="http://127.0.0.1:9/debian"))
-    assert "Release mine cannot be built: http://127.0.0.1:9/debian/dists/bookworm/Release could not be fetched" in said, said
-    assert "Set another archive mirror that has suite bookworm, or use a release of kind tree in its place." in said
-
-
-def test_an_archive_with_another_file_than_the_pinned_one_is_refused(lab: Lab, tmp_path: Path) -> None:
-    suite = tmp_path / "dists" / "bookworm"
-    suite.mkdir(parents=True)
-    (suite / "Release").write_text("Suite: bookworm\n")
-    found = hashlib.sha256(b"Suite: bookworm\n").hexdigest()
-    said = refused(lab, archive(mirror=str(tmp_path)))
-    assert f"on {tmp_path} has the SHA-256 checksum {found}, pinned is {'0' * 64}." in said, said
-    (suite / "Release.gpg").write_text("no signature\n")
-    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    said = refused(lab, archive(mirror=f"file://{tmp_path}", release_sha256=found, keyring=keyring))
-    assert f"{keyring} does not verify the file Release of suite bookworm" in said, said
 
 
 def pack(path: Path, files: tuple[str, ...]) -> Path:
@@ -97,47 +65,6 @@ def pack(path: Path, files: tuple[str, ...]) -> Path:
         for name in files:
             tar.addfile(tarfile.TarInfo(f"{PREFIX[1:]}/{name}"), io.BytesIO())
     return path
-
-
-@pytest.mark.parametrize(
-    ("without", "fields", "sentence"),
-    [
-        ("sbin/libvirtd", {}, "has no libvirtd (sbin/libvirtd)"),
-        ("", {"tree": "http://127.0.0.1:9/libvirt.tar"}, "could not be fetched from http://127.0.0.1:9/libvirt.tar"),
-    ],
-    ids=["libvirtd", "address"],
-)
-def test_a_tree_that_is_not_what_its_entry_says_is_refused(
-    lab: Lab, tmp_path: Path, without: str, fields: dict[str, str], sentence: str
-) -> None:
-    path = pack(tmp_path / "tree.tar.gz", tuple(name for name in TREE_FILES if name != without))
-    said = refused(lab, tree(path, **fields))
-    assert sentence in said, said
-    assert "tree of release" in said
-
-
-def test_a_root_that_this_kernel_cannot_run_is_refused(tmp_path: Path) -> None:
-    playbook = tmp_path / "playbook.yml"
-    role = {"name": "release", "tasks_from": "kernel"}
-    tasks = [
-        {
-            "block": [{"ansible.builtin.include_role": role, "vars": {"release_list": [{"name": "mine", **fields}]}}],
-            "rescue": [{"ansible.builtin.debug": {"msg": "It is refused."}}],
-        }
-        for fields in ({"needs": ["vsyscall"]}, {"architecture": "i386"})
-    ]
-    given = {"release_abilities": {"vsyscall": False, "ia32": False}}
-    playbook.write_text(json.dumps([{"hosts": "lab", "gather_facts": False, "vars": given, "tasks": tasks}]))
-    done = subprocess.run(
-        [PLAYBOOK, "-i", INVENTORY, playbook], cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    said = " ".join(done.stdout.split())
-    assert "rescued=2" in said, done.stdout
-    for sentence in (
-        "its C library makes vsyscalls, and this kernel serves none. Boot lab with vsyscall=emulate",
-        "its programs are for i386, and this kernel runs no 32-bit programs. Boot lab with a kernel",
-    ):
-        assert f"Release mine cannot run on lab: {sentence}" in said, done.stdout
 
 
 @contextmanager
@@ -176,7 +103,7 @@ def archive_of(mirror: str, first: bytes = b"") -> Iterator[str]:
         server.server_close()
 
 
-def inside(role: str, command: str, combination: str = "ooo") -> str:
+def inside(role: str, command: str, combination: str = "nno") -> str:
     """What a shell command prints on a machine of the tests' cell."""
     return subprocess.check_output(["podman", "exec", machine(role, combination), "sh", "-c", command], text=True).strip()
 
@@ -186,82 +113,154 @@ def mirror(lab: Lab) -> str:
     """The mirror that debian-12 is made from on this machine; the cell's machines run debian-12 then."""
     played = lab.play("provision", combination="ooo")
     assert played.status == 0, played.output
-    return inside("source", "sed -n 's/^deb .*\\(http[^ ]*\\) bookworm main.*/\\1/p' /etc/apt/sources.list").rstrip("/")
+    sources = "sed -n 's/^deb .*\\(http[^ ]*\\) bookworm main.*/\\1/p' /etc/apt/sources.list"
+    return inside("source", sources, "ooo").rstrip("/")
 
 
-def test_an_archive_that_changes_after_it_was_looked_at_is_refused(lab: Lab, mirror: str) -> None:
-    promised = b"Suite: bookworm\n"
-    with archive_of(mirror, first=promised) as address:
-        said = refused(lab, archive(mirror=address, release_sha256=hashlib.sha256(promised).hexdigest()))
-    assert "E: the archive serves another file Release than the pinned one" in said, said
+@pytest.fixture(scope="module")
+def said(mirror: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """By wrong release the sentence that refuses it. Nothing is built and nothing half made."""
+    folder = tmp_path_factory.mktemp("refusals")
+    suite = folder / "dists" / "bookworm"
+    suite.mkdir(parents=True)
+    (suite / "Release").write_text(RELEASE_FILE)
+    (suite / "Release.gpg").write_text("no signature\n")
+    whole, without = pack(folder / "whole.tar.gz", TREE_FILES), pack(folder / "without.tar.gz", TREE_FILES[1:])
+    with archive_of(mirror, first=RELEASE_FILE.encode()) as changing:
+        wrong = {
+            "unreachable": archive(mirror=f"{NOWHERE}/debian"),
+            "another": archive(mirror=str(folder)),
+            "unsigned": archive(mirror=f"file://{folder}", release_sha256=FOUND, keyring=KEYRING),
+            "changing": archive(mirror=changing, release_sha256=FOUND),
+            "no-libvirtd": tree(without),
+            "address": tree(whole, tree=f"{NOWHERE}/libvirt.tar"),
+        }
+        given: dict[str, Any] = {"release_state": "{{ lab_state }}", "release_abilities": {"vsyscall": False, "ia32": False}}
+        build = include_role("release", release_list="{{ planned.plan.releases.values() }}", **given)
+        pairs = {"mine": {"old": "mine", "new": "debian-13", "boundary": "11.3.0"}}
+        pair = {"pair": "mine", "combination": "ooo", "own_pairs": pairs}
+        attempts = {
+            name: Attempt([PLAN, build], {**pair, "own_releases": {"mine": release}}) for name, release in wrong.items()
+        }
+        attempts["unpinned"] = Attempt([PLAN], {"pair": "v3-protocol", "ubuntu_archive_mirror": f"{NOWHERE}/ubuntu"})
+        for name, fields in (("vsyscall", {"needs": ["vsyscall"]}), ("ia32", {"architecture": "i386"})):
+            attempts[name] = Attempt([include_role("release", "kernel", release_list=[{"name": "mine", **fields}], **given)])
+        building = set(BUILD.glob("*"))
+        refused = refusals(folder, attempts)
+    assert images_of_mine() == []
+    assert set(BUILD.glob("*")) <= building
+    return refused
 
 
-def test_a_tree_over_a_pinned_archive_runs_its_own_libvirt(lab: Lab, mirror: str, tmp_path: Path) -> None:
-    # debian-12's own files, under another prefix.
+@pytest.mark.parametrize(
+    ("wrong", "sentences"),
+    [
+        (
+            "unpinned",
+            [
+                "release 'ubuntu-11.04' cannot be built from suite natty: the checksum of the suite's file Release is not pinned",
+                "set a mirror that has the suite, with the checksum, or use a release of kind tree",
+            ],
+        ),
+        (
+            "unreachable",
+            [
+                f"Release mine cannot be built: {NOWHERE}/debian/dists/bookworm/Release could not be fetched",
+                "Set another archive mirror that has suite bookworm, or use a release of kind tree in its place.",
+            ],
+        ),
+        ("another", [f"has the SHA-256 checksum {FOUND}, pinned is {'0' * 64}."]),
+        ("unsigned", [f"{KEYRING} does not verify the file Release of suite bookworm"]),
+        ("changing", ["E: the archive serves another file Release than the pinned one"]),
+        ("no-libvirtd", ["tree of release", "has no libvirtd (sbin/libvirtd)"]),
+        ("address", ["tree of release", f"could not be fetched from {NOWHERE}/libvirt.tar"]),
+        (
+            "vsyscall",
+            [
+                "Release mine cannot run on lab: its C library makes vsyscalls, and this kernel serves none. "
+                "Boot lab with vsyscall=emulate",
+            ],
+        ),
+        (
+            "ia32",
+            [
+                "Release mine cannot run on lab: its programs are for i386, and this kernel runs no 32-bit programs. "
+                "Boot lab with a kernel",
+            ],
+        ),
+    ],
+)
+def test_a_release_that_cannot_be_had_or_run_is_refused(said: dict[str, str], wrong: str, sentences: list[str]) -> None:
+    """test_bad_input.py shows that such a sentence reaches the user."""
+    assert [sentence for sentence in sentences if sentence not in said[wrong]] == [], said[wrong]
+
+
+@pytest.fixture(scope="module")
+def asked(mirror: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Settings for a tree of debian-12's own files, under another prefix and over a pinned archive."""
+    folder = tmp_path_factory.mktemp("tree")
     moved = f"/tmp/tree{PREFIX}"
     inside("source", f"""set -e; mkdir -p {moved}/sbin {moved}/lib/libvirt {moved}/python
         cp /usr/sbin/libvirtd {moved}/sbin/; cp -a /usr/lib/*-linux-gnu/libvirt*.so* {moved}/lib/
         cp -a /usr/lib/*-linux-gnu/libvirt/connection-driver {moved}/lib/libvirt/
-        cp /usr/lib/python3/dist-packages/libvirt*.py /usr/lib/python3/dist-packages/libvirtmod*.so {moved}/python/""")
-    path = tmp_path / "tree.tar.gz"
+        cp /usr/lib/python3/dist-packages/libvirt*.py /usr/lib/python3/dist-packages/libvirtmod*.so {moved}/python/""", "ooo")
+    path = folder / "tree.tar.gz"
     packed = subprocess.check_output(["podman", "exec", machine("source", "ooo"), "tar", "-C", "/tmp/tree", "-czf", "-", "opt"])
     path.write_bytes(packed)
     with archive_of(mirror) as address:
-        file = tmp_path / "Release"
+        file = folder / "Release"
         subprocess.run(
             ["/usr/lib/apt/apt-helper", "download-file", f"{address}/dists/bookworm/Release", file],
             check=True, capture_output=True,
         )
         pinned = archive(mirror=address, release_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
         pinned["packages"] = [package for package in pinned["packages"] if package != "qemu-system-arm"]
-        played = provision(lab, tree(path, base="pinned"), pinned=pinned)
-    try:
-        assert played.status == 0, played.output
-        assert "ooo: client libvirt 9.0.0; source libvirt 9.0.0, QEMU 7.2" in played.message()
-        for role in ("source", "target"):
-            daemon = "/proc/$(/lab/machine status)"
-            assert inside(role, f"readlink {daemon}/exe") == f"{PREFIX}/sbin/libvirtd"
-            loaded = inside(role, f"cat {daemon}/maps")
-            assert f"{PREFIX}/lib/libvirt.so.0.9000.0" in loaded
-            assert f"{PREFIX}/lib/libvirt/connection-driver/libvirt_driver_qemu.so" in loaded
-        assert inside("client", "/lab/python -c 'import libvirt; print(libvirt.__file__)'") == f"{PREFIX}/python/libvirt.py"
-        again = provision(lab, tree(path, base="pinned"), pinned=pinned)
-        assert again.status == 0 and again.changed() == 0, again.output
-    finally:
-        assert lab.play("destroy").status == 0
-        subprocess.run(["podman", "rmi", *images_of_mine()], check=False, capture_output=True)
+        yield settings(tree(path, base="pinned"), pinned=pinned)
 
 
-def test_agent_and_inspector_run_on_debian_11_and_its_python_2(lab: Lab, tmp_path: Path) -> None:
-    """The Python of the bindings of 2011. There is none for today's libvirt, so its agent gets the fake one."""
-    debian_11 = RELEASES["debian-11"]
-    mine = {**debian_11, "packages": [*debian_11["packages"], "python2.7"]}
-    pairs = {"mine": {"old": "mine", "new": "debian-12", "boundary": "9.0.0"}}
-    played = lab.play("provision", combination="onn", pair="mine", own_releases={"mine": mine}, own_pairs=pairs)
-    try:
-        assert played.status == 0, played.output
-        assert "onn: client libvirt 7.0.0; source libvirt 9.0.0" in played.message()
-        fake = (ROOT / "tests" / "fakes" / "fake_libvirt.py").read_bytes()
-        inside("client", "mkdir -p /tmp/fake")
-        into = ["podman", "exec", "-i", machine("client", "onn"), "sh", "-c", "cat >/tmp/fake/libvirt.py"]
-        subprocess.run(into, input=fake, check=True)
-        prefix = ["podman", "exec", "-i", machine("client", "onn"), "env", "PYTHONPATH=/tmp/fake"]
-        agent = AgentProcess(prefix, "python2.7")
-        assert agent.call("hello", 10)["python"].startswith("2.7.")
-        xml = "<domain><name>mlab-1</name></domain>"
-        for call, fields in (
-            ("open", {"uri": "fake://here/"}), ("define", {"xml": xml}), ("start", {"name": "mlab-1", "paused": False}),
-            ("suspend", {"name": "mlab-1"}),
-        ):
-            agent.call(call, 10, connection="source", **fields)
-        sight = agent.call("look", 10, connection="source", name="mlab-1")
-        assert sight == {"exists": True, "active": True, "persistent": True, "state": "paused"}
-        assert agent.call("config", 10, connection="source", name="mlab-1") == {"xml": xml}
-        agent.close()
-        looker = AgentProcess(prefix, "python2.7", inspector)
-        assert looker.call("copies", 10, name="mlab-1", memory_mib=16, status_offset=0) == []
-        assert looker.call("leftovers", 10, name="mlab-1") == []
-        looker.close()
-    finally:
-        assert lab.play("destroy").status == 0
-        subprocess.run(["podman", "rmi", *images_of_mine()], check=False, capture_output=True)
+@pytest.fixture(scope="module")
+def played(lab: Lab, asked: dict[str, Any]) -> Iterator[Played]:
+    """The machines of these settings, until the end of the module."""
+    yield lab.play("provision", **asked)
+    assert lab.play("destroy").status == 0
+    subprocess.run(["podman", "rmi", *images_of_mine()], check=False, capture_output=True)
+
+
+def test_a_tree_over_a_pinned_archive_runs_its_own_libvirt(lab: Lab, asked: dict[str, Any], played: Played) -> None:
+    assert played.status == 0, played.output
+    assert "nno: client libvirt 9.0.0; source libvirt 9.0.0, QEMU 7.2" in played.message()
+    daemon = "/proc/$(/lab/machine status)"
+    assert inside("source", f"readlink {daemon}/exe") == f"{PREFIX}/sbin/libvirtd"
+    loaded = inside("source", f"cat {daemon}/maps")
+    assert f"{PREFIX}/lib/libvirt.so.0.9000.0" in loaded
+    assert f"{PREFIX}/lib/libvirt/connection-driver/libvirt_driver_qemu.so" in loaded
+    assert inside("client", "/lab/python -c 'import libvirt; print(libvirt.__file__)'") == f"{PREFIX}/python/libvirt.py"
+    again = lab.play("provision", **asked)
+    assert again.status == 0 and again.changed() == 0, again.output
+
+
+def test_agent_and_inspector_run_on_debian_11_and_its_python_2(played: Played) -> None:
+    """There is no binding of today's libvirt for that Python, so its agent gets the fake one."""
+    assert played.status == 0, played.output
+    assert "target libvirt 7.0.0, QEMU 5.2" in played.message()
+    fake = (ROOT / "tests" / "fakes" / "fake_libvirt.py").read_bytes()
+    inside("target", "mkdir -p /tmp/fake")
+    into = ["podman", "exec", "-i", machine("target", "nno"), "sh", "-c", "cat >/tmp/fake/libvirt.py"]
+    subprocess.run(into, input=fake, check=True)
+    prefix = ["podman", "exec", "-i", machine("target", "nno"), "env", "PYTHONPATH=/tmp/fake"]
+    agent = AgentProcess(prefix, "python2.7")
+    assert agent.call("hello", 10)["python"].startswith("2.7.")
+    xml = "<domain><name>mlab-1</name></domain>"
+    for call, fields in (
+        ("open", {"uri": "fake://here/"}), ("define", {"xml": xml}), ("start", {"name": "mlab-1", "paused": False}),
+        ("suspend", {"name": "mlab-1"}),
+    ):
+        agent.call(call, 10, connection="source", **fields)
+    sight = agent.call("look", 10, connection="source", name="mlab-1")
+    assert sight == {"exists": True, "active": True, "persistent": True, "state": "paused"}
+    assert agent.call("config", 10, connection="source", name="mlab-1") == {"xml": xml}
+    agent.close()
+    looker = AgentProcess(prefix, "python2.7", inspector)
+    assert looker.call("copies", 10, name="mlab-1", memory_mib=16, status_offset=0) == []
+    assert looker.call("leftovers", 10, name="mlab-1") == []
+    looker.close()
