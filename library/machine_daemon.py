@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: machine_daemon
 short_description: Have the libvirt daemons of machines running
 description:
-  - Waits until each machine has started, undoes what an injected fault has left there, and starts its daemon when it is dead.
+  - Waits until each machine has started, undoes what an injected fault has left there, and starts its daemons that are dead.
   - Runs on the lab host.
 options:
   machines:
@@ -21,8 +21,8 @@ options:
       exec: {description: What to put before a command to run it there., type: list, elements: str, required: true}
       python: {description: Its Python interpreter with a libvirt binding., type: str, required: true}
       uri: {description: Where its daemon answers., type: str}
-      daemon: {description: Command that takes V(repair) and V(status)., type: list, elements: str}
-      log: {description: The daemon's log file there., type: str}
+      daemon: {description: Command that takes V(repair)., type: list, elements: str}
+      logs: {description: The folder with the log of each daemon there., type: str}
       address: {description: Its address in the cell's network., type: str}
       namespace: {description: Command that prints the path of its network namespace., type: list, elements: str}
       shortcut: {description: Command that prints a quicker C(exec) for the same., type: list, elements: str}
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 repaired:
-  description: Names of the machines whose daemon was dead, or had been left with a fault, and was started.
+  description: Names of the machines that had a dead daemon, or had been left with a fault, and whose daemons were started.
   returned: always
   type: list
   elements: str
@@ -68,7 +68,7 @@ def main() -> None:
     machines = [Machine.from_data(data) for data in module.params["machines"]]
     repaired, broken = [], {}
     with ThreadPoolExecutor(len(machines) or 1) as pool:
-        outcomes = [(machine.name, pool.submit(machine.repair_daemon)) for machine in machines]
+        outcomes = [(machine.name, pool.submit(machine.repair_daemons)) for machine in machines]
         for name, outcome in outcomes:
             try:
                 if outcome.result():

@@ -9,8 +9,8 @@ module: release_tree_info
 short_description: Check an installed libvirt, a folder or a tarball, and find its parts
 description:
   - Reads a release of kind C(tree) before anything is made of it. Refuses, with one sentence, a tree with another checksum,
-    one without libvirtd or library, with half a Python binding, with another version of libvirt in it, or with members that are
-    not safe to unpack.
+    one without its daemons or library, with half a Python binding, with another version of libvirt in it, or with members that
+    are not safe to unpack.
 options:
   name: {description: "The release's name, for errors.", type: str, required: true}
   path: {description: The tarball or folder on this machine., type: path, required: true}
@@ -21,7 +21,15 @@ options:
     type: str
     required: true
   libvirt: {description: The libvirt version that must be in it., type: str, required: true}
-  prefix: {description: The folder with C(sbin/libvirtd). Without it the only one that there is., type: str, default: ''}
+  daemons:
+    description: The kind of daemons that must be in it.
+    type: str
+    choices: [monolithic, modular]
+    default: monolithic
+  prefix:
+    description: The folder with C(sbin/libvirtd) or C(sbin/virtqemud). Without it the only one that there is.
+    type: str
+    default: ''
   binding: {description: The folder with C(libvirt.py). Without it the only one that there is., type: str, default: ''}
 attributes:
   check_mode: {support: full, description: "Only reads, and writes O(plain)."}
@@ -40,7 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 prefix:
-  description: The folder with C(sbin/libvirtd), as on the machine that the tree is laid over.
+  description: The folder with C(sbin/libvirtd) or C(sbin/virtqemud), as on the machine that the tree is laid over.
   returned: always
   type: str
 libraries:
@@ -66,6 +74,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration_lab.model.errors import LabError
+from ansible.module_utils.migration_lab.releases.daemons import MONOLITHIC, NEEDED
 from ansible.module_utils.migration_lab.releases.tree import inspect_tree
 
 
@@ -78,6 +87,7 @@ def main() -> None:
             "source": {"type": "str"},
             "sha256": {"type": "str", "required": True},
             "libvirt": {"type": "str", "required": True},
+            "daemons": {"type": "str", "choices": list(NEEDED), "default": MONOLITHIC},
             "prefix": {"type": "str", "default": ""},
             "binding": {"type": "str", "default": ""},
         },
@@ -88,7 +98,7 @@ def main() -> None:
     try:
         tree = inspect_tree(
             what, Path(given["path"]), given["sha256"], given["libvirt"], given["prefix"], given["binding"],
-            Path(given["plain"]) if given["plain"] else None,
+            Path(given["plain"]) if given["plain"] else None, given["daemons"],
         )
     except LabError as error:
         module.fail_json(msg=str(error))

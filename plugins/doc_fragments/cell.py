@@ -24,10 +24,10 @@ options:
           python: {description: Its Python interpreter with a libvirt binding., type: str, required: true}
           uri: {description: Where its daemon answers., type: str}
           daemon:
-            description: Command that takes V(restart) and V(status); both print the daemon's process number.
+            description: Command that takes V(restart) and V(status); both print daemons, a name and a process number a line.
             type: list
             elements: str
-          log: {description: The daemon's log file there., type: str}
+          logs: {description: The folder with the log of each daemon there., type: str}
           address: {description: Its address in the cell's network., type: str}
           namespace:
             description: Command that prints the path of its network namespace on the lab host, if it has one of its own.

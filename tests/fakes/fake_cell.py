@@ -36,7 +36,10 @@ PATIENCE = 5.0  # seconds until a test that waits for something gives up
 
 
 class FakeMachine:
-    """A machine with a daemon that can die, hang, and be started again, each time with another process number."""
+    """A machine with daemons that can die, hang, and be started again, each time with other process numbers.
+
+    ``beside`` are those beside the one that runs guests, with their process numbers.
+    """
 
     def __init__(self, name: str, process: int) -> None:
         self.name = name
@@ -48,26 +51,29 @@ class FakeMachine:
         self.restarts = 0
         self.log = f"{name} started\n"
         self.crash = ""
+        self.beside: dict[str, int] = {}
+        self.logs_beside: dict[str, str] = {}
 
-    def daemon_process(self) -> int | None:
+    def daemons(self) -> dict[str, int]:
         if not self.reachable:
             raise LabError(f"machine {self.name}: no such container")
-        return self.process if self.alive else None
+        return {**({"libvirtd": self.process} if self.alive else {}), **self.beside}
 
-    def restart_daemon(self) -> int:
+    def restart_daemons(self, *names: str) -> dict[str, int]:
         self.restarts += 1
         self.process += 1000
         self.alive, self.hangs = True, False
-        return self.process
+        self.beside = {name: process + 1000 for name, process in self.beside.items()}
+        return self.daemons()
 
     def crash_since(self, seconds: float) -> str:
         return self.crash
 
-    def log_size(self) -> int:
-        return len(self.log)
+    def log_size(self, daemon: str) -> int:
+        return len(self.logs_beside.get(daemon, self.log))
 
-    def log_since(self, offset: int) -> bytes:
-        return self.log[offset:].encode()
+    def log_since(self, daemon: str, offset: int) -> bytes:
+        return self.logs_beside.get(daemon, self.log)[offset:].encode()
 
 
 class FakeClientAgent:
@@ -192,8 +198,9 @@ class FakeCell:
         """
         self.runner.together = threading.Barrier(together)
         journal = Journal(self.folder / "journal.jsonl")
+        daemons = Daemons(self.cell)
         stage = self.stage = Stage(
-            self.cell, self.runner, self.rules, Daemons(self.cell), AttemptLog(self.cell, self.folder), journal
+            self.cell, self.runner, self.rules, daemons, AttemptLog(self.cell, self.folder, daemons.processes), journal
         )
         matrix = Workers(stage, list(cases), workers, stop=self.stop.is_set, alone_again=self.alone_again)
         ended: list[bool | BaseException] = []

@@ -24,28 +24,43 @@ from migration_lab.model.errors import LabError
 from migration_lab.relay.relays import Relays
 from migration_lab.relay.steps import Step
 
-# Keeps the process number in a file and adds one at each start, as a daemon that is started again has another.
+# Keeps process numbers in files and adds one at each start, as a daemon that is started again has another.
 CONTROL = """#!/bin/sh
-case "$1" in
-restart | replace)
-    rm -f "$0.pid"
-    read -r last < "$0.last"; echo $((last + 1)) | tee "$0.last" "$0.pid"; echo "started $((last + 1))" >> "$0.log"
-    ;;
-status) if [ -e "$0.pid" ]; then cat "$0.pid"; fi ;;
-esac
+command=$1
+shift
+cd "$0.daemons"
+[ $# -gt 0 ] || set -- *.last
+for name; do
+    name=${name%.last}
+    case $command in
+    restart | replace | start)
+        [ $command = start ] || rm -f $name.pid
+        [ ! -e $name.pid ] || continue
+        read -r last <$name.last
+        echo $((last + 1)) >$name.last
+        echo $((last + 1)) >$name.pid
+        echo "started $((last + 1))" >>$name.log
+        echo $name $((last + 1))
+        ;;
+    status) if [ -e $name.pid ]; then read -r pid <$name.pid; echo $name $pid; fi ;;
+    esac
+done
 """
 
 
-def make_machine(folder: Path, role: str, uri: str = "") -> Machine:
-    """A machine whose daemon, number 100, runs."""
+def make_machine(folder: Path, role: str, uri: str = "", daemons: tuple[str, ...] = ("libvirtd",)) -> Machine:
+    """A machine whose daemons run, the first one with number 100, the second one 200."""
     control = folder / role
     control.write_text(CONTROL)
     control.chmod(0o755)
     # What the script leaves at a start; the tests start many machines.
-    for ending, text in (("last", "100\n"), ("pid", "100\n"), ("log", "started 100\n")):
-        control.with_name(f"{role}.{ending}").write_text(text)
+    files = folder / f"{role}.daemons"
+    files.mkdir()
+    for number, name in enumerate(daemons, 1):
+        for ending, text in (("last", f"{number}00\n"), ("pid", f"{number}00\n"), ("log", f"started {number}00\n")):
+            (files / f"{name}.{ending}").write_text(text)
     uri = uri or f"fake://a-{role}/"
-    return Machine(f"a-{role}", ("env", f"PYTHONPATH={folder}"), sys.executable, uri, (str(control),), f"{control}.log")
+    return Machine(f"a-{role}", ("env", f"PYTHONPATH={folder}"), sys.executable, uri, (str(control),), str(files))
 
 
 def make_cell(folder: Path) -> Cell:
@@ -183,9 +198,9 @@ class FakeRelays(Relays):
         self.stopped += 1
 
 
-def kill_daemon(machine: Machine) -> None:
+def kill_daemon(machine: Machine, name: str = "libvirtd") -> None:
     """Let a machine's daemon be gone."""
-    Path(f"{machine.daemon[0]}.pid").unlink()
+    Path(f"{machine.logs}/{name}.pid").unlink()
 
 
 def children() -> set[str]:

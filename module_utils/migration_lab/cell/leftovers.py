@@ -34,7 +34,7 @@ def remove_leftovers(cell: Cell, domains: Domains, names: list[str]) -> None:
     left = _remove(cell, domains, names)
     if left:
         for machine in cell.daemons.values():
-            machine.restart_daemon()
+            machine.restart_daemons()
         left = _remove(cell, domains, names)
     if left:
         raise LabError(f"left-over domains could not be removed: {'; '.join(left)}; re-provision the combination")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine of a cell as the matrix sees it: a prefix that runs commands there, a URI, and its daemon's controls."""
+"""A machine of a cell as the matrix sees it: a prefix that runs commands there, a URI, and its daemons' controls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MACHINE_ARGUMENT: dict[str, Any] = {
         "python": {"type": "str", "required": True},
         "uri": {"type": "str"},
         "daemon": {"type": "list", "elements": "str"},
-        "log": {"type": "str"},
+        "logs": {"type": "str"},
         "address": {"type": "str"},
         "namespace": {"type": "list", "elements": "str"},
         "shortcut": {"type": "list", "elements": "str"},
@@ -48,18 +48,23 @@ if [ -e /etc/migration-lab-tree ]; then echo tree; fi
 _LIBVIRT = re.compile(r"(deb|rpm) (?:libvirt0|libvirt-libs|libvirt) (\S+)")
 _QEMU = re.compile(r"(deb|rpm) (?:qemu-system\S*|qemu-kvm-core|qemu-kvm|qemu-x86|qemu) (\S+)")
 
+# A daemon, or a thread of one, in a line of the kernel's: rpc-libvirtd[7], rpc-virtqemud[7]. The kernel keeps 15 characters of a
+# name, as in rpc-virtnetwork[7].
+_CRASHED = re.compile(r"\b(libvirtd|virt[a-z]+)\[\d+\]")
+
 
 @dataclass(frozen=True)
 class Machine:
     """One machine.
 
     ``exec`` runs a command on it (``podman exec -i a-source``), ``python`` is its interpreter with a libvirt binding.
-    A client has no daemon, so the rest is empty there: ``uri`` is where the daemon answers, for the client and for the
-    other daemon alike; ``daemon`` is the command that takes ``restart`` and ``status`` (both print the daemon's process
-    number, or nothing); ``log`` is the daemon's log file on the machine.  ``address`` is the machine's in the cell's network.
-    ``namespace`` is a command on the lab host that prints the path of the machine's network namespace, where it has one of
-    its own: the relay works there.  ``shortcut`` is one that prints another ``exec`` for the same, which costs less (``direct``).
-    ``replacement`` is the libvirt version of the release that the daemon can be replaced by in place, where there is one.
+    A client has no daemon, so the rest is empty there: ``uri`` is where libvirt answers, for the client and for the other
+    machine's daemon alike; ``daemon`` is the command that takes ``restart`` and ``status`` (both print daemons, a name and a
+    process number a line); ``logs`` is the folder on the machine where each daemon has its log, such as ``libvirtd.log``.  The
+    daemons are libvirtd, or virtqemud and virtproxyd.  ``address`` is the machine's in the cell's network.  ``namespace`` is a
+    command on the lab host that prints the path of the machine's network namespace, where it has one of its own: the relay
+    works there.  ``shortcut`` is one that prints another ``exec`` for the same, which costs less (``direct``).
+    ``replacement`` is the libvirt version of the release that the daemons can be replaced by in place, where there is one.
     """
 
     name: str
@@ -67,7 +72,7 @@ class Machine:
     python: str
     uri: str = ""
     daemon: tuple[str, ...] = ()
-    log: str = ""
+    logs: str = ""
     address: str = ""
     namespace: tuple[str, ...] = ()
     shortcut: tuple[str, ...] = ()
@@ -127,53 +132,58 @@ class Machine:
                 found[name] = f"{match[1]} {match[2]}"
         return {name: value for name, value in found.items() if value}
 
-    def daemon_process(self) -> Optional[int]:
-        """The daemon's process number, or None when it does not run."""
-        text = self.run(*self.daemon, "status").strip()
-        return int(text) if text else None
+    def daemons(self) -> dict[str, int]:
+        """Process numbers of the daemons that run, by name."""
+        return self._daemons("status")
 
-    def restart_daemon(self) -> int:
-        """Start the daemon, ending one that still runs, and return its process number.
+    def restart_daemons(self, *names: str) -> dict[str, int]:
+        """Start daemons, ending those that still run, and return their process numbers by name.
 
-        :raises LabError: when it does not come up.
+        :param names: which ones; none: all of the machine's.
+        :raises LabError: when one does not come up.
         """
-        text = self.run(*self.daemon, "restart").strip()
-        if not text:
-            raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
-        return int(text)
+        started = self._daemons("restart", *names)
+        if not started:
+            raise LabError(f"machine {self.name}: no daemon could be started; look at {self.logs} there")
+        return started
 
-    def replace_daemon(self) -> Optional[int]:
-        """End the daemon and start that of another release in its place; ``restart_daemon`` undoes it. QEMU stays as it is.
+    def replace_daemons(self) -> dict[str, int]:
+        """End the daemons and start those of another release in their place; ``restart_daemons`` undoes it. QEMU stays as it is.
 
-        :returns: its process number; None when it ended by itself as soon as it was started.
-        :raises LabError: when it cannot be started.
+        :returns: their process numbers by name; none when one ended by itself as soon as it was started.
+        :raises LabError: when they cannot be started.
         """
-        text = self.run(*self.daemon, "replace", timeout=60).strip()
-        return int(text) if text else None
+        return self._daemons("replace", timeout=60)
 
-    def repair_daemon(self) -> bool:
-        """Once the machine itself has started, undo what an injected fault has left, and start the daemon where it is dead.
+    def start_daemons(self) -> dict[str, int]:
+        """Start the daemons that do not run, and return their process numbers by name.
 
-        :returns: whether it was started.
-        :raises LabError: when the machine does not run, or the daemon does not come up.
+        :raises LabError: when one does not come up.
         """
-        text = self.run(*self.daemon, "repair", timeout=60).strip()
-        if text and self.daemon_process() is None:
-            raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
-        return bool(text)
+        return self._daemons("start")
 
-    def set_keepalive(self, keepalive: Optional[Mapping[str, int]]) -> Optional[int]:
-        """Have the daemon notice silent peers and clients, where it knows how (0.9.8); it is restarted where that changes.
+    def repair_daemons(self) -> bool:
+        """Once the machine itself has started, undo what an injected fault has left, and start the daemons that are dead.
+
+        :returns: whether one was started.
+        :raises LabError: when the machine does not run, or a daemon does not come up.
+        """
+        return bool(self._daemons("repair", timeout=60))
+
+    def set_keepalive(self, keepalive: Optional[Mapping[str, int]]) -> dict[str, int]:
+        """Have the daemons notice silent peers and clients, where they know how (0.9.8); they are restarted where that changes.
 
         :param keepalive: ``interval`` in seconds and ``count``, the probes that may stay without an answer; None: as shipped.
-        :returns: the daemon's process number when it was restarted.
-        :raises LabError: when it does not come up.
+        :returns: the process numbers of those that were restarted, by name.
+        :raises LabError: when one does not come up.
         """
         wanted = ("default",) if keepalive is None else (str(keepalive["interval"]), str(keepalive["count"]))
-        text = self.run(*self.daemon, "keepalive", *wanted).strip()
-        if text and self.daemon_process() is None:
-            raise LabError(f"machine {self.name}: the daemon could not be started; look at {self.log} there")
-        return int(text) if text else None
+        return self._daemons("keepalive", *wanted)
+
+    def _daemons(self, *command: str, timeout: float = 30) -> dict[str, int]:
+        """Have the daemons' control do something, and return the daemons that it prints."""
+        lines = self.run(*self.daemon, *command, timeout=timeout).decode().splitlines()
+        return {name: int(process) for name, process in map(str.split, lines)}
 
     def crash_since(self, seconds: float) -> str:
         """What the machine's kernel has logged of daemons that crashed in the last so many seconds: address, library, offset.
@@ -183,15 +193,18 @@ class Machine:
         uptime, _, log = self.run("sh", "-c", "cat /proc/uptime; dmesg").decode(errors="replace").partition("\n")
         since = float(uptime.split()[0]) - seconds
         stamped = ((re.match(r"\[ *(\d+\.\d+)\]", line), line) for line in log.splitlines())
-        return "".join(f"{line}\n" for match, line in stamped if match and float(match[1]) >= since and "libvirtd[" in line)
+        return "".join(f"{line}\n" for match, line in stamped if match and float(match[1]) >= since and _CRASHED.search(line))
 
-    def log_size(self) -> int:
-        """Size of the daemon's log in bytes."""
-        return int(self.run("wc", "-c", self.log).split()[0])
+    def log_size(self, daemon: str) -> int:
+        """Size of a daemon's log in bytes."""
+        return int(self.run("wc", "-c", self._log(daemon)).split()[0])
 
-    def log_since(self, offset: int) -> bytes:
-        """The daemon's log from a byte offset on."""
-        return self.run("tail", "-c", f"+{offset + 1}", self.log)
+    def log_since(self, daemon: str, offset: int) -> bytes:
+        """A daemon's log from a byte offset on."""
+        return self.run("tail", "-c", f"+{offset + 1}", self._log(daemon))
+
+    def _log(self, daemon: str) -> str:
+        return f"{self.logs}/{daemon}.log"
 
 
 def _run(machine: str, argv: Sequence[str], timeout: float, shown: Sequence[str] = ()) -> bytes:

@@ -4,6 +4,9 @@
 import errno
 import os
 
+# The daemons that run guests: a machine has one of them. Where it is virtqemud, virtproxyd runs beside it.
+GUEST_DAEMONS = ("libvirtd", "virtqemud")
+
 
 def process_numbers(proc):
     """Numbers of all processes."""

@@ -20,13 +20,13 @@ import socket
 import stat
 import time
 
-from .processes import process_numbers, qemu_processes, read_file
+from .processes import GUEST_DAEMONS, process_numbers, qemu_processes, read_file
 from .serving import serve
 
-# Where libvirt has configs and state of domains, and where its daemon writes its process number (machine.j2).
+# Where libvirt has configs and state of domains, and where each daemon writes its process number (machine.j2).
 CONFIG = "etc/libvirt/qemu"
 STATE = "run/libvirt/qemu"
-PID_FILE = "run/libvirtd.pid"
+PID_FILES = "run"
 # What a boot finds empty.
 VOLATILE = "run/libvirt"
 # Names the folder below which a daemon that was built as a tree has its own.
@@ -70,26 +70,26 @@ class Saboteur(object):
         self._sockets = []
 
     def daemon(self):
-        """Process number of the daemon, null when it does not run."""
-        text = read_file(self._path(PID_FILE)).strip()
-        # Another process may have got the number of a daemon that was killed.
-        if text.isdigit() and b"libvirtd" in read_file(self._of(int(text), "cmdline")):
-            return int(text)
-        return None
+        """The daemon that runs guests: its name and process number, nothing when it does not run."""
+        for name in GUEST_DAEMONS:
+            text = read_file(self._path(pid_file(name))).strip()
+            # Another process may have got the number of a daemon that was killed.
+            if text.isdigit() and name.encode("ascii") in read_file(self._of(int(text), "cmdline")):
+                return {name: int(text)}
+        return {}
 
     def kill_daemon(self):
-        """Kill the daemon and wait until it is gone; its process number, null when there was none."""
-        pid = self.daemon()
-        if pid is not None:
-            self._end([pid])
-        return pid
+        """Kill the daemon that runs guests and wait until it is gone; what it was, nothing when there was none."""
+        found = self.daemon()
+        self._end(list(found.values()))
+        return found
 
     def freeze_daemon(self):
-        """Stop the daemon's process; its number, null when there is none."""
-        pid = self.daemon()
-        if pid is not None:
+        """Stop the process of the daemon that runs guests; what it is, nothing when there is none."""
+        found = self.daemon()
+        for pid in found.values():
             self.freeze_process(pid)
-        return pid
+        return found
 
     def kill_process(self, pid):
         """Kill a process and wait until it is gone; whether there was one."""
@@ -138,7 +138,9 @@ class Saboteur(object):
         for prefix in self._prefixes():
             shutil.rmtree(os.path.join(prefix, "var", VOLATILE), True)
         shutil.rmtree(self._path(VOLATILE), True)
-        remove(self._path(PID_FILE))
+        for entry in os.listdir(self._path(PID_FILES)):
+            if entry.endswith(".pid"):
+                remove(self._path(os.path.join(PID_FILES, entry)))
         return len(ended)
 
     def occupy_ports(self, first, last):
@@ -219,9 +221,10 @@ class Saboteur(object):
         return [tuple(line.split()[:2]) for line in reversed(lines)]
 
     def _places(self, what):
-        if what == "config":
-            return [os.path.join(prefix, CONFIG) for prefix in self._prefixes() or [self._root]]
-        return [os.path.join(prefix, "var", STATE) for prefix in self._prefixes()] or [self._path(STATE)]
+        """Where the daemon has configs or state: a tree may have been made for folders of its own, or for the machine's."""
+        below = what == "config" and CONFIG or os.path.join("var", STATE)
+        own = [os.path.join(prefix, below) for prefix in self._prefixes()]
+        return [folder for folder in own if os.path.isdir(folder)] or [self._path(what == "config" and CONFIG or STATE)]
 
     def _prefixes(self):
         """The prefix of the tree, where the daemon is of one."""
@@ -280,6 +283,11 @@ class Saboteur(object):
 
     def _path(self, path):
         return os.path.join(self._root, path)
+
+
+def pid_file(name):
+    """Where a daemon writes its process number, seen from the root."""
+    return os.path.join(PID_FILES, name + ".pid")
 
 
 def send(pid, number):

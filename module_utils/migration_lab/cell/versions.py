@@ -22,8 +22,8 @@ def read_versions(
 
     :param wait: seconds to wait for the daemons to answer; a real open is the test, an open port is not.
     :param machine_types: of the guests, each with its architecture before it; all hypervisors must know them.
-    :returns: by role: ``libvirt`` and what ``Machine.system`` returns, ``python`` for the client, ``hypervisor`` (QEMU) and
-        ``hostname`` for the daemons.
+    :returns: by role: ``libvirt`` and what ``Machine.system`` returns, ``python`` for the client, ``hypervisor`` (QEMU),
+        ``hostname`` and ``daemons``, the names of those that run, for the others.
     :raises LabError: naming the machine that does not answer, or does not know the machine type.
     """
     deadline = time.monotonic() + wait
@@ -49,6 +49,7 @@ def read_versions(
                 "libvirt": format_version(opened["libvirt"]),
                 "hypervisor": format_version(qemu),
                 "hostname": opened["hostname"],
+                "daemons": ", ".join(machine.daemons()),
                 **systems[role].result(),
             }
             _check_machine_types(agent, role, machine.name, machine_types)

@@ -11,6 +11,7 @@ from ..model.errors import LabError
 from ..model.pair import SWEEP
 from ..model.version import parse_version
 from ..relay.ceiling import CEILINGS
+from ..releases.daemons import check_daemons
 from ..releases.recipe import check_obtainable, resolve_release
 from .guests import load_guests
 from .schema import read_yaml, validate
@@ -67,8 +68,8 @@ def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]
     With a ceiling the old machines are presented as that version, so the boundary has to be between the ceiling and the new
     release, and the old release must not be below it anyway.
 
-    :raises LabError: when there is no such pair, release or ceiling, when a release's recipe is not complete, or when the
-        boundary is not between the two versions.
+    :raises LabError: when there is no such pair, release or ceiling, when a release's recipe is not complete or not possible, or
+        when the boundary is not between the two versions.
     """
     if name not in pairs:
         raise LabError(f"there is no pair '{name}'; the pairs are {', '.join(sorted(pairs)) or 'none'}")
@@ -93,7 +94,9 @@ def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]
     if "boundary" in pair and not parse_version(lower) < parse_version(pair["boundary"]) <= parse_version(new):
         raise LabError(f"pair '{name}': boundary {pair['boundary']} is not above {what} ({lower}) and at most new ({new})")
     for side in ("old", "new"):
-        check_obtainable(pair[side], resolve_release(pair[side], releases))
+        release = resolve_release(pair[side], releases)
+        check_daemons(pair[side], release)
+        check_obtainable(pair[side], release)
     return pair
 
 

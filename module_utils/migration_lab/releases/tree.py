@@ -13,6 +13,7 @@ from typing import IO, Any, Iterator, Mapping, Optional, cast
 
 from ..model.errors import LabError
 from ..model.version import format_version, parse_version
+from .daemons import MONOLITHIC, NEEDED
 
 # libtool names the library after libvirt's version: libvirt.so.0.9.1, and libvirt.so.0.9000.0 for 9.0.0 (the middle number is
 # major * 1000 + minor: LIBVIRT_VERSION_INFO in libvirt's configure.ac, later meson.build).
@@ -86,16 +87,18 @@ class Tree:
 
 
 def inspect_tree(
-    what: str, path: Path, sha256: str, libvirt: str, prefix: str = "", binding: str = "", plain: Optional[Path] = None
+    what: str, path: Path, sha256: str, libvirt: str, prefix: str = "", binding: str = "", plain: Optional[Path] = None,
+    kind: str = MONOLITHIC,
 ) -> Tree:
     """Look into a tree and check it against its entry in the catalogue.
 
     :param what: what to call the tree in an error.
     :param path: a tarball or a folder.
     :param libvirt: the version that must be in it.
-    :param prefix: the folder that has ``sbin/libvirtd``; empty to find it.
+    :param prefix: the folder that has the daemon, ``sbin/libvirtd`` or ``sbin/virtqemud``; empty to find it.
     :param binding: the folder that has ``libvirt.py``; empty to find it.
     :param plain: file to write the tree to as a tarball without compression, for machines that have no program for it.
+    :param kind: of the daemons that must be in it.
     :returns: the places, with an empty ``binding`` for a tree that has none.
     :raises LabError: when the tree is not what the entry says, or is not safe to unpack.
     """
@@ -113,11 +116,15 @@ def inspect_tree(
             "'sha256' once you know why it differs"
         )
     files = _members(what, path, None if path == plain else plain)
+    daemon, *others = NEEDED[kind]
     prefix = _one_folder(
-        what, "libvirtd", "prefix", prefix,
-        {posixpath.dirname(posixpath.dirname(name)) for name in files if name.endswith("/sbin/libvirtd")},
-        "no libvirtd (sbin/libvirtd)",
+        what, daemon, "prefix", prefix,
+        {posixpath.dirname(posixpath.dirname(name)) for name in files if name.endswith(f"/sbin/{daemon}")},
+        f"no {daemon} (sbin/{daemon})",
     )
+    for other in others:
+        if f"{prefix}/sbin/{other}" not in files:
+            raise LabError(f"{what} has no {other} ({prefix}/sbin/{other}); pack the whole installed libvirt")
     library, inside = _library(what, {name for name in files if name.startswith(f"{prefix}/")}, f" below {prefix}")
     if parse_version(inside) != parse_version(libvirt):
         raise LabError(f"{what} has libvirt {inside} in it, its entry says {libvirt}; correct 'libvirt' or give the right tree")

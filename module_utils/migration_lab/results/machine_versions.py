@@ -12,6 +12,7 @@ from .run import Run
 # What is reported, by the words for it: the roles whose machines are asked, and the key of their answer.
 _ASKED = {
     "libvirt daemon": (("source", "target"), "libvirt"),
+    "daemons": (("source", "target"), "daemons"),
     "libvirt client library": (("client",), "libvirt"),
     "QEMU": (("source", "target"), "hypervisor"),
     "package of libvirt": (("client", "source", "target"), "libvirt_package"),

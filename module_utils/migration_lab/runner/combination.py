@@ -143,8 +143,10 @@ def run_combination(settings: Settings) -> dict[str, Any]:
         bench = Bench(cell, domains, settings.guests, settings.time_limit, storage, witness, relays, settings.profile)
         procedure = settings.suite.procedure(bench)
         ends.enter_context(procedure.opened())
+        daemons = Daemons(cell)
+        journal.append("event", event="daemons", processes=daemons.processes)
         stage = Stage(
-            cell, procedure, _rules(settings, versions), Daemons(cell), AttemptLog(cell, settings.folder), journal,
+            cell, procedure, _rules(settings, versions), daemons, AttemptLog(cell, settings.folder, daemons.processes), journal,
             settings.suite.name, settings.cell_name,
         )
         rest = [case for case in cases if case.id not in earlier.cases]

@@ -18,7 +18,7 @@ from ..suites.attempt import Attempt
 from ..suites.procedure import Procedure
 from ..suites.suite import Rules
 from .attempt_log import AttemptLog
-from .daemons import Daemons, RunBroken
+from .daemons import Daemons, Dead, RunBroken
 
 
 class CellBroken(LabError):
@@ -93,14 +93,15 @@ class Stage:
         self.call_seconds += attempt.call_seconds
 
     def record_death(
-        self, dead: dict[str, str], in_flight: Sequence[str] = (), culprits: Sequence[str] = (), logs: Sequence[str] = (),
+        self, dead: dict[str, Dead], in_flight: Sequence[str] = (), culprits: Sequence[str] = (), logs: Sequence[str] = (),
         left: Sequence[str] = (),
     ) -> None:
-        """Append the death of daemons to the journal; without culprits it is unexplained.
+        """Append the death of daemons to the journal, with their processes by side and name; without culprits it is unexplained.
 
         :param left: what stayed of the cases in flight, in words.
         """
         self.journal.append(
-            "event", event="daemon-death", machine=",".join(dead), detail="; ".join(dead.values()),
-            in_flight=list(in_flight), culprits=list(culprits), logs=list(logs), left=list(left),
+            "event", event="daemon-death", machine=",".join(dead), detail="; ".join(one.text for one in dead.values()),
+            daemons={side: one.processes for side, one in dead.items()}, in_flight=list(in_flight), culprits=list(culprits),
+            logs=list(logs), left=list(left),
         )

@@ -12,6 +12,7 @@ from ..cell.client import FAILURES, STUCK_LIMIT, ClientAgent
 from ..journal.case_result import HELD_DEATH
 from ..model.case import Case
 from ..suites.attempt import Attempt
+from .daemons import Dead
 from .stage import Stage
 
 
@@ -21,9 +22,9 @@ class Suspects:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._attempts: list[Attempt] = []
-        self._deaths: dict[str, str] = {}
+        self._deaths: dict[str, Dead] = {}
 
-    def hold(self, attempt: Attempt, dead: dict[str, str]) -> None:
+    def hold(self, attempt: Attempt, dead: dict[str, Dead]) -> None:
         """Hold an attempt back; ``dead`` are the daemons that were found dead after it."""
         self._attempts.append(attempt)
         self._deaths.update(dead)
@@ -32,7 +33,7 @@ class Suspects:
         """Restart dead daemons and run the suspects again, each alone. Nothing else may run."""
         stage = self._stage
         longest = max(self._attempts, key=lambda attempt: attempt.seconds)
-        self._deaths = {**stage.daemons.dead(unsure=True), **self._deaths}
+        self._deaths = {**self._deaths, **stage.daemons.dead(unsure=True)}
         logs = stage.log.keep(longest, "death-")
         dead = self._deaths
         cases = self.give_up(worker, logs)
@@ -48,7 +49,7 @@ class Suspects:
         self._attempts, self._deaths = [], {}
         ids = {attempt.case.id for attempt in attempts}
         for attempt in attempts:
-            attempt.seen.daemon_deaths.extend(dead.values())
+            attempt.seen.daemon_deaths.extend(one.text for one in dead.values())
             judgement = self._stage.rules.judge(attempt.case, attempt.seen)
             self._stage.record(attempt, judgement, worker, ids - {attempt.case.id}, logs, held=HELD_DEATH)
         return [attempt.case for attempt in attempts]

@@ -17,8 +17,8 @@ class Attempt:
     """One attempt at a case: what was seen and called, when it started (monotonic) and how long it took (seconds).
 
     ``number`` counts the attempts at the case from 1, ``counter`` is the guest's before the migration.  ``daemons`` are by side
-    the process numbers of those that the case itself has started again: one that dies later has died by itself.  ``broken`` says
-    why its cell cannot be used any more; empty where it can.
+    and name the process numbers of those that the case itself has started again: one that dies later has died by itself.
+    ``broken`` says why its cell cannot be used any more; empty where it can.
     """
 
     case: Case
@@ -31,5 +31,5 @@ class Attempt:
     seconds: float = 0.0
     call_seconds: float = 0.0
     timed_out: bool = False
-    daemons: dict[str, int] = field(default_factory=dict)
+    daemons: dict[str, dict[str, int]] = field(default_factory=dict)
     broken: str = ""

@@ -22,19 +22,19 @@ def machine(tmp_path: Path) -> Machine:
 def test_machine_is_made_from_a_modules_argument() -> None:
     given = {
         "name": "a-source", "exec": ["podman", "exec", "-i", "a-source"], "python": "/usr/bin/python3",
-        "uri": "qemu+tcp://10.0.0.2/system", "daemon": ["/lab/machine"], "log": "/var/log/libvirt/libvirtd.log",
+        "uri": "qemu+tcp://10.0.0.2/system", "daemon": ["/lab/machine"], "logs": "/var/log/libvirt",
         "address": "10.0.0.2", "namespace": ["podman", "inspect", "a-source"],
     }
     assert Machine.from_data(given) == Machine(
         "a-source", ("podman", "exec", "-i", "a-source"), "/usr/bin/python3", "qemu+tcp://10.0.0.2/system", ("/lab/machine",),
-        "/var/log/libvirt/libvirtd.log", "10.0.0.2", ("podman", "inspect", "a-source"),
+        "/var/log/libvirt", "10.0.0.2", ("podman", "inspect", "a-source"),
     )
 
 
-@pytest.mark.parametrize("given", [{}, {"uri": None, "daemon": None, "log": None, "address": None, "namespace": None}])
+@pytest.mark.parametrize("given", [{}, {"uri": None, "daemon": None, "logs": None, "address": None, "namespace": None}])
 def test_client_has_no_daemon(given: dict[str, None]) -> None:
     client = Machine.from_data({"name": "a-client", "exec": [], "python": "/usr/bin/python2.7", **given})
-    assert (client.uri, client.daemon, client.log, client.address, client.namespace) == ("", (), "", "", ())
+    assert (client.uri, client.daemon, client.logs, client.address, client.namespace) == ("", (), "", "", ())
 
 
 def test_network_namespace_is_asked_for_on_the_lab_host() -> None:
@@ -91,44 +91,55 @@ def test_command_gets_no_input(machine: Machine) -> None:
 
 
 def test_daemon_has_a_process_number_while_it_runs(machine: Machine) -> None:
-    assert machine.daemon_process() == 100
+    assert machine.daemons() == {"libvirtd": 100}
     kill_daemon(machine)
-    assert machine.daemon_process() is None
+    assert machine.daemons() == {}
 
 
 @pytest.mark.parametrize("runs", [True, False])
 def test_daemon_is_started_again(machine: Machine, runs: bool) -> None:
     if not runs:
         kill_daemon(machine)
-    assert machine.restart_daemon() == machine.daemon_process() == 101
+    assert machine.restart_daemons() == machine.daemons() == {"libvirtd": 101}
+
+
+def test_one_of_several_daemons_is_started_again(tmp_path: Path) -> None:
+    machine = make_machine(tmp_path, "source", daemons=("virtproxyd", "virtqemud"))
+    assert machine.restart_daemons("virtqemud") == {"virtqemud": 201}
+    assert machine.daemons() == {"virtproxyd": 100, "virtqemud": 201}
+    kill_daemon(machine, "virtproxyd")
+    assert machine.daemons() == {"virtqemud": 201}
+    assert machine.start_daemons() == {"virtproxyd": 101}
+    assert machine.restart_daemons() == machine.daemons() == {"virtproxyd": 102, "virtqemud": 202}
 
 
 def test_daemon_that_does_not_come_up_is_told(machine: Machine) -> None:
-    with pytest.raises(LabError, match=r"machine a-source: the daemon could not be started; look at .*log there"):
-        replace(machine, daemon=("true",)).restart_daemon()
+    with pytest.raises(LabError, match=r"machine a-source: no daemon could be started; look at .*daemons there"):
+        replace(machine, daemon=("true",)).restart_daemons()
     broken = ("sh", "-c", "echo unable to bind >&2; exit 1")
     with pytest.raises(LabError, match=r"machine a-source: '.*restart' failed: unable to bind"):
-        replace(machine, daemon=broken).restart_daemon()
+        replace(machine, daemon=broken).restart_daemons()
 
 
 def test_log_is_read_from_an_offset(machine: Machine) -> None:
-    size = machine.log_size()
-    assert machine.log_since(0) == b"started 100\n" and size == 12
-    with Path(machine.log).open("ab") as log:
+    size = machine.log_size("libvirtd")
+    assert machine.log_since("libvirtd", 0) == b"started 100\n" and size == 12
+    with Path(machine.logs, "libvirtd.log").open("ab") as log:
         log.write(b"more \xff\n")
-    assert machine.log_since(size) == b"more \xff\n"
-    assert machine.log_since(machine.log_size()) == b""
+    assert machine.log_since("libvirtd", size) == b"more \xff\n"
+    assert machine.log_since("libvirtd", machine.log_size("libvirtd")) == b""
 
 
 @pytest.mark.parametrize(
     ("seconds", "found"), [(10, ["at 8"]), (1000, ["at 0", "at 8"]), (0, [])]
 )
+@pytest.mark.parametrize("thread", ["rpc-libvirtd", "virtqemud", "rpc-virtnodedev"])
 def test_kernels_word_on_a_crash_is_taken_from_its_time_only(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, seconds: float, found: list[str]
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, seconds: float, found: list[str], thread: str
 ) -> None:
     log = (
         "1000.50 1900.00\n[  100.1] rpc-libvirtd[7]: segfault at 0 ip 00 in libvirt.so\n[  995.2] e1000: link is up\n"
-        "[  995.3] rpc-libvirtd[9]: segfault at 8 ip 00 in libvirt_driver_qemu.so[10,20+30]\nnot a line of the kernel's\n"
+        f"[  995.3] {thread}[9]: segfault at 8 ip 00 in libvirt_driver_qemu.so[10,20+30]\nnot a line of the kernel's\n"
     )
     monkeypatch.setattr(Machine, "run", lambda self, *command: log.encode())
     lines = machine.crash_since(seconds).splitlines()
@@ -170,7 +181,7 @@ def test_real_machine_says_what_is_installed(machine: Machine) -> None:
 
 
 def test_a_daemon_is_replaced_and_put_back(machine: Machine) -> None:
-    assert machine.replace_daemon() == 101 and machine.daemon_process() == 101 and machine.restart_daemon() == 102
+    assert machine.replace_daemons() == machine.daemons() == {"libvirtd": 101} and machine.restart_daemons() == {"libvirtd": 102}
     with pytest.raises(LabError, match="'false replace' failed"):
-        replace(machine, daemon=("false",)).replace_daemon()
-    assert replace(machine, daemon=("true",)).replace_daemon() is None, "it ended by itself"
+        replace(machine, daemon=("false",)).replace_daemons()
+    assert replace(machine, daemon=("true",)).replace_daemons() == {}, "it ended by itself"

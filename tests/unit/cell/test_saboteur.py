@@ -15,7 +15,7 @@ import pytest
 from fake_machines import GuestProcess
 from migration_lab.cell import saboteur
 from migration_lab.cell.agent_process import AgentProcess, CallError
-from migration_lab.cell.saboteur import ASIDE, BELOW, FULL, HIDDEN, PID_FILE, SCRIPT, Saboteur, carry_over, copy_in, size_of
+from migration_lab.cell.saboteur import ASIDE, BELOW, FULL, HIDDEN, SCRIPT, Saboteur, carry_over, copy_in, pid_file, size_of
 
 SLEEPER = "import sys, time; sys.stdout.write('up'); sys.stdout.flush(); time.sleep(60)"
 
@@ -27,13 +27,19 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(params=["libvirtd", "virtqemud"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def daemon(root: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that looks like the daemon, with its number in the file."""
-    process = subprocess.Popen(["libvirtd", "-c", SLEEPER], executable=sys.executable, stdout=subprocess.PIPE)
+def daemon(root: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that looks like the daemon, with its number in the file; virtproxyd, which is there as well, is this process."""
+    (root / pid_file("virtproxyd")).write_text(f"{os.getpid()}\n")
+    process = subprocess.Popen([name, "-c", SLEEPER], executable=sys.executable, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.read(2) == b"up"
-    (root / PID_FILE).write_text(f"{process.pid}\n")
+    (root / pid_file(name)).write_text(f"{process.pid}\n")
     yield process
     process.kill()
     process.wait()
@@ -52,23 +58,23 @@ def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def test_daemon_is_killed(root: Path, daemon: subprocess.Popen[bytes]) -> None:
+def test_daemon_is_killed(root: Path, name: str, daemon: subprocess.Popen[bytes]) -> None:
     agent = Saboteur(root=str(root))
-    assert agent.daemon() == daemon.pid
-    assert agent.kill_daemon() == daemon.pid
+    assert agent.daemon() == {name: daemon.pid}
+    assert agent.kill_daemon() == {name: daemon.pid}
     assert state(daemon.pid) == "Z", "its parent has not yet asked for it"
     assert daemon.wait() == -9
-    assert agent.daemon() is None and agent.kill_daemon() is None and agent.freeze_daemon() is None
+    assert agent.daemon() == agent.kill_daemon() == agent.freeze_daemon() == {}
 
 
 def test_number_of_a_dead_daemon_that_another_process_got_is_not_killed(root: Path) -> None:
-    (root / PID_FILE).write_text(f"{os.getpid()}\n")
-    assert Saboteur(root=str(root)).kill_daemon() is None
+    (root / pid_file("libvirtd")).write_text(f"{os.getpid()}\n")
+    assert Saboteur(root=str(root)).kill_daemon() == {}
 
 
-def test_daemon_stands_still_until_it_is_thawed(root: Path, daemon: subprocess.Popen[bytes]) -> None:
+def test_daemon_stands_still_until_it_is_thawed(root: Path, name: str, daemon: subprocess.Popen[bytes]) -> None:
     agent = Saboteur(root=str(root))
-    assert agent.freeze_daemon() == daemon.pid
+    assert agent.freeze_daemon() == {name: daemon.pid}
     assert state(daemon.pid) == "T"
     # Another saboteur, as after this one was killed; other tests' processes are none of this one's.
     assert Saboteur(root=str(root)).thaw(daemon.pid) == [f"process {daemon.pid} goes on"]
@@ -110,7 +116,8 @@ def test_power_cut_ends_what_is_the_machines_own(root: Path, monkeypatch: pytest
     proc = root / "proc"
     fake_process(proc, 1, 0, "/run/podman-init -- /lab/machine run daemon")
     fake_process(proc, 6, 1, "sleep infinity")
-    fake_process(proc, 15, 1, "libvirtd --daemon")
+    fake_process(proc, 15, 1, "virtqemud --daemon")
+    fake_process(proc, 19, 1, "virtproxyd --daemon")
     fake_process(proc, 16, 15, "dnsmasq")
     fake_process(proc, 17, 16, "sleep infinity --of=dnsmasq")
     fake_process(proc, 20, 1, "qemu-system-s390x -name guest=mlab-noo-001")
@@ -118,7 +125,9 @@ def test_power_cut_ends_what_is_the_machines_own(root: Path, monkeypatch: pytest
     fake_process(proc, 30, 0, "python3 -c inspector")
     fake_process(proc, 31, 30, "of the inspector")
     (proc / "mounts").write_text("")
-    (root / PID_FILE).write_text("15\n")
+    files = [root / pid_file("virtqemud"), root / pid_file("virtproxyd")]
+    for file in files:
+        file.write_text("15\n")
     signals: list[tuple[int, int]] = []
 
     def kill(pid: int, number: int) -> None:
@@ -127,10 +136,10 @@ def test_power_cut_ends_what_is_the_machines_own(root: Path, monkeypatch: pytest
             (proc / str(pid) / "stat").unlink()
 
     monkeypatch.setattr(os, "kill", kill)
-    assert Saboteur(str(proc), str(root)).power_cut() == 4
-    victims = [15, 16, 17, 20]
+    assert Saboteur(str(proc), str(root)).power_cut() == 5
+    victims = [15, 16, 17, 19, 20]
     assert signals == [(pid, 19) for pid in victims] + [(pid, 9) for pid in victims], "all stand still before the first is gone"
-    assert not (root / "run/libvirt").exists() and not (root / PID_FILE).exists()
+    assert not (root / "run/libvirt").exists() and not any(file.exists() for file in files)
     assert (root / "run").is_dir()
 
 
@@ -200,20 +209,24 @@ def test_hidden_emulator_comes_back_by_another_saboteur(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "tree", "folder"),
+    ("what", "tree", "own", "folder"),
     [
-        ("config", "", "etc/libvirt/qemu"), ("state", "", "run/libvirt/qemu"),
-        ("config", "opt/libvirt", "opt/libvirt/etc/libvirt/qemu"),
-        ("state", "opt/libvirt", "opt/libvirt/var/run/libvirt/qemu"),
+        ("config", "", "", "etc/libvirt/qemu"), ("state", "", "", "run/libvirt/qemu"),
+        ("config", "opt/libvirt", "etc/libvirt/qemu", "opt/libvirt/etc/libvirt/qemu"),
+        ("state", "opt/libvirt", "var/run/libvirt/qemu", "opt/libvirt/var/run/libvirt/qemu"),
+        # Of 6.7 and later, which without an option have their state in /run, or made for /usr as it is.
+        ("state", "opt/libvirt", "etc/libvirt/qemu", "run/libvirt/qemu"), ("config", "usr", "", "etc/libvirt/qemu"),
     ],
 )
 def test_space_is_filled_where_the_daemon_has_its_files(
-    root: Path, commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, what: str, tree: str, folder: str
+    root: Path, commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, what: str, tree: str, own: str, folder: str
 ) -> None:
     filled: list[str] = []
     monkeypatch.setattr(saboteur, "fill", filled.append)
     if tree:
         (root / "etc/migration-lab-tree").write_text(f"prefix={root}/{tree}\nlibraries=/x\n")
+    if own:
+        (root / tree / own).mkdir(parents=True)
     Saboteur(root=str(root)).fill_space(what)
     place, below = str(root / folder), str(root / BELOW / str(root / folder).strip("/").replace("/", "_"))
     assert commands[0] == ("mount", "--bind", place, below)

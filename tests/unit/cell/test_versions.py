@@ -96,7 +96,8 @@ def test_versions_are_asked_of_library_and_daemons(cell: Cell) -> None:
     if status.exists():
         system["packages"] = hashlib.sha256(status.read_bytes()).hexdigest()[:12]
     source = {name: value for name, value in versions["source"].items() if not name.endswith("_package")}
-    assert source == {"libvirt": "11.3.0", "hypervisor": "7.2.22", "hostname": "a-source", **system}
+    daemon = {"libvirt": "11.3.0", "hypervisor": "7.2.22", "hostname": "a-source", "daemons": "libvirtd"}
+    assert source == {**daemon, **system}
     assert system.items() <= versions["client"].items() and "qemu_package" not in versions["client"]
     assert versions["target"]["hostname"] == "a-target"
 

@@ -122,6 +122,34 @@ def test_tree_that_lacks_a_part_is_refused(tmp_path: Path, without: str, said: s
     assert refusal(path).startswith(said)
 
 
+def modular(*without: str) -> tuple[str, ...]:
+    """The files of a tree with modular daemons and no libvirtd."""
+    names = tuple(name for name in FILES if not name.endswith("/libvirtd"))
+    return (*names, *(f"{PREFIX}/sbin/{name}" for name in ("virtqemud", "virtproxyd") if name not in without))
+
+
+def inspect_modular(path: Path) -> Tree:
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return inspect_tree("the tree", path, sha256, "0.9.1", kind="modular")
+
+
+def test_tree_with_modular_daemons_needs_no_libvirtd(tmp_path: Path) -> None:
+    assert inspect_modular(pack(tmp_path, modular())) == TREE
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ("virtqemud", "the tree has no virtqemud (sbin/virtqemud); pack the whole installed libvirt"),
+        ("virtproxyd", f"the tree has no virtproxyd (/{PREFIX}/sbin/virtproxyd); pack the whole installed libvirt"),
+    ],
+)
+def test_tree_that_lacks_a_modular_daemon_is_refused(tmp_path: Path, without: str, said: str) -> None:
+    with pytest.raises(LabError) as refused:
+        inspect_modular(pack(tmp_path, modular(without)))
+    assert str(refused.value).startswith(said)
+
+
 def test_given_folder_without_the_part_is_refused(tmp_path: Path) -> None:
     path = pack(tmp_path, tuple(name for name in FILES if not name.endswith("libvirt.py")))
     assert refusal(path, binding="/opt/x") == (

@@ -7,21 +7,11 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible.plugins.test import core
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from machine_files import keys, render
 from migration_lab.cell import saboteur
-from synthetic_run import ROOT
-
-TEMPLATES = ROOT / "roles/machine_files/templates"
-# As Ansible renders templates.
-JINJA = Environment(
-    loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-)
-JINJA.tests.update(core.TestModule().tests())
 
 VERSIONS = ("0.8.3", "0.9.1", "0.9.2", "0.9.12", "1.3.5", "2.0.0", "7.0.0", "9.0.0", "11.3.0")
 
@@ -30,33 +20,15 @@ ALL = {"user", "group", "dynamic_ownership", "security_driver", "cgroup_controll
 MODERN = {"stdio_handler": "1.3.0", "namespaces": "3.0.0", "remember_owner": "5.6.0"}
 
 
-def render(name: str, libvirt: str, **release: Any) -> str:
-    fields = {
-        "name": "some-release", "kind": "debootstrap", "libvirt": libvirt, "interpreter": "/usr/bin/python2.7",
-        "emulators": {"x86_64": "/usr/bin/qemu-system-x86_64"},
-    }
-    return JINJA.get_template(f"{name}.j2").render(
-        machine_files_release={**fields, **release}, machine_files_log_level=3
-    )
-
-
-def keys(text: str) -> dict[str, str]:
-    """The settings of a configuration in libvirt's format; each must be on a line of its own, and there once."""
-    settings = [line.partition(" = ") for line in text.splitlines() if line and not line.startswith("#")]
-    assert all(re.fullmatch("[a-z_]+", key) and value for key, _, value in settings), text
-    assert len({key for key, _, _ in settings}) == len(settings), text
-    return {key: value for key, _, value in settings}
-
-
 def number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
 @pytest.mark.parametrize("libvirt", VERSIONS)
-def test_libvirtd_has_the_keys_that_its_version_takes(libvirt: str) -> None:
-    found = keys(render("libvirtd.conf", libvirt))
-    assert {key: found.pop(key) for key in ("listen_tls", "listen_tcp", "auth_tcp", "log_outputs")} == {
-        "listen_tls": "0", "listen_tcp": "1", "auth_tcp": '"none"', "log_outputs": '"3:file:/var/log/libvirt/libvirtd.log"'
+def test_daemon_has_the_keys_that_its_version_takes(libvirt: str) -> None:
+    found = keys(render("daemon.conf", libvirt))
+    assert {key: found.pop(key) for key in ("listen_tls", "listen_tcp", "auth_tcp")} == {
+        "listen_tls": "0", "listen_tcp": "1", "auth_tcp": '"none"'
     }
     assert found == ({"host_uuid_source": '"machine-id"'} if number(libvirt) >= (1, 3, 5) else {})
 
@@ -73,11 +45,12 @@ def test_qemu_driver_has_the_keys_that_its_version_takes(libvirt: str) -> None:
     assert found["cgroup_controllers"] == "[]" and found.get("clear_emulator_capabilities", "0") == "0"
 
 
+@pytest.mark.parametrize("daemons", ["monolithic", "modular"])
 @pytest.mark.parametrize("kind", ["debootstrap", "tree"])
 @pytest.mark.parametrize("libvirt", VERSIONS)
 @pytest.mark.parametrize("name", ["machine", "python", "emulator"])
-def test_scripts_are_shell_without_anything_of_bash(name: str, libvirt: str, kind: str) -> None:
-    text = render(name, libvirt, kind=kind)
+def test_scripts_are_shell_without_anything_of_bash(name: str, libvirt: str, kind: str, daemons: str) -> None:
+    text = render(name, libvirt, kind=kind, daemons=daemons)
     assert text.startswith("#!/bin/sh\n")
     subprocess.run(["dash", "-n"], input=text, text=True, check=True)
 
@@ -95,9 +68,9 @@ def test_control_script_gives_the_identity_to_versions_that_do_not_read_it(libvi
 
 def test_control_script_starts_the_trees_own_daemon() -> None:
     tree, other = render("machine", "0.9.1", kind="tree"), render("machine", "0.9.1")
-    assert "libvirtd=$prefix/sbin/libvirtd\n" in tree and ". /etc/migration-lab-tree\n" in tree
+    assert "sbin=$prefix/sbin/\n" in tree and ". /etc/migration-lab-tree\n" in tree
     assert 'cp /etc/libvirt/qemu.conf "$prefix/etc/libvirt/"' in tree
-    assert "libvirtd=libvirtd\n" in other and "prefix" not in other and "LD_LIBRARY_PATH" not in other
+    assert "sbin=\n" in other and "prefix" not in other and "LD_LIBRARY_PATH" not in other
 
 
 @pytest.mark.parametrize("libvirt", VERSIONS)
@@ -110,7 +83,8 @@ def test_control_script_gives_keepalive_to_versions_that_know_it(libvirt: str) -
 
 def test_control_script_undoes_what_a_saboteur_does() -> None:
     text = render("machine", "11.3.0")
-    for name in (saboteur.FULL, saboteur.ASIDE, saboteur.SCRIPT, f"/{saboteur.BELOW}/", f"/{saboteur.HIDDEN}", saboteur.PID_FILE):
+    places = (f"/{saboteur.BELOW}/", f"/{saboteur.HIDDEN}", f"/{saboteur.pid_file('$1')}")
+    for name in (saboteur.FULL, saboteur.ASIDE, saboteur.SCRIPT, *places):
         assert name in text
 
 

@@ -99,8 +99,9 @@ def test_run_comes_to_a_result_and_a_journal(settings: Settings) -> None:
     record = read_journal(Path(result["journal"]))
     assert record.path == settings.folder / "journal-a.jsonl" and set(record.cases) == set(IDS[32:64])
     assert record.header and record.header["selected"] == IDS[32:64] and record.header["versions"] == result["versions"]
-    (end,) = record.events
-    assert (end["event"], end["complete"]) == ("end", True)
+    daemons, end = record.events
+    assert daemons["processes"] == {"source": {"libvirtd": 100}, "target": {"libvirtd": 100}}
+    assert (daemons["event"], end["event"], end["complete"]) == ("daemons", "end", True)
 
 
 def test_cases_that_do_not_pass_are_listed_with_reasons(settings: Settings) -> None:
@@ -118,8 +119,8 @@ def test_journal_that_is_there_is_not_gone_over(finished: Settings, complete: by
 
 def test_resumed_run_does_the_rest_and_nothing_twice(finished: Settings) -> None:
     journal = finished.folder / "journal-a.jsonl"
-    header, *lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(header + b"".join(lines[:3]) + lines[3][:40])
+    header, daemons, *lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(header + daemons + b"".join(lines[:3]) + lines[3][:40])
     result = run_combination(replace(finished, resume=True, workers=2))
     assert (result["ran"], result["counts"]) == (5, {"pass": 8})
     record = read_journal(journal)
@@ -195,7 +196,7 @@ def test_run_in_which_the_lab_breaks_down_is_not_complete(settings: Settings, mo
     monkeypatch.setattr(Workers, "run", break_down)
     with pytest.raises(LabError, match="machine a-source: no such container"):
         run_combination(settings)
-    (end,) = read_journal(settings.folder / "journal-a.jsonl").events
+    _, end = read_journal(settings.folder / "journal-a.jsonl").events
     assert (end["event"], end["complete"]) == ("end", False)
 
 
@@ -430,7 +431,7 @@ def test_run_whose_playbook_is_gone_ends(settings: Settings) -> None:
     owner.wait()
     with pytest.raises(LabError, match="the playbook that this run belongs to is gone; resume it with resume=true"):
         run_combination(replace(settings, owner=owner.pid))
-    (end,) = read_journal(settings.folder / "journal-a.jsonl").events
+    _, end = read_journal(settings.folder / "journal-a.jsonl").events
     assert (end["event"], end["complete"]) == ("end", False)
 
 
@@ -442,7 +443,7 @@ def test_run_that_ends_early_keeps_what_the_relays_noticed(
         owner.wait()
     with pytest.raises(LabError, match="resume it with resume=true"):
         run_combination(replace(settings, relay=True, owner=owner.pid))
-    end, oddity = read_journal(settings.folder / "journal-a.jsonl").events
+    _, end, oddity = read_journal(settings.folder / "journal-a.jsonl").events
     assert (end["event"], oddity["event"], oddity["detail"]) == ("end", "relay-oddity", *FakeRelays.oddities)
 
 

@@ -185,7 +185,7 @@ def test_agent_of_a_case_that_was_interrupted_is_replaced(cell: FakeCell, behavi
 
 
 def test_machine_whose_log_cannot_be_read_says_so_in_its_place(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(offset: int) -> bytes:
+    def lost(daemon: str, offset: int) -> bytes:
         raise LabError("machine a-source: no such container")
 
     monkeypatch.setattr(cell.source, "log_since", lost)
@@ -447,10 +447,10 @@ def test_machine_that_cannot_be_asked_ends_the_run(cell: FakeCell, workers: int)
 
 
 def test_daemon_that_cannot_be_started_again_ends_the_run(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse_to_start() -> int:
+    def refuse_to_start() -> dict[str, int]:
         raise LabError("machine a-target: the daemon could not be started")
 
-    monkeypatch.setattr(cell.target, "restart_daemon", refuse_to_start)
+    monkeypatch.setattr(cell.target, "restart_daemons", refuse_to_start)
     cell.behave(A, cell.kill_target)
     with pytest.raises(LabError, match="the daemon could not be started"):
         cell.run([A, B, C], workers=2)
@@ -464,12 +464,26 @@ def test_log_of_an_attempt_begins_where_an_earlier_look_ended(monkeypatch: pytes
     now = 10.0
     monkeypatch.setattr("migration_lab.runner.attempt_log.time.monotonic", lambda: now)
     machine = FakeMachine("a-source", 1)
-    log = DaemonLog(cast(Machine, machine))
+    log = DaemonLog(cast(Machine, machine), "libvirtd")
     machine.log += "one\n"
     assert log.since(started=5.0) == "one\n", "not what was there before the run"
     machine.log += "two\n"
     assert log.since(started=11.0) == "two\n"
     assert log.since(started=9.0) == "one\ntwo\n", "it began before the first look"
+
+
+def test_log_of_a_daemon_beside_the_others_is_kept_where_it_logged_something(cell: FakeCell) -> None:
+    cell.source.beside = {"virtproxyd": 12, "virtsecretd": 13}
+    cell.source.logs_beside = {"virtproxyd": "started\n", "virtsecretd": "started\n"}
+
+    def log(attempt: Attempt) -> None:
+        refuse(attempt)
+        cell.source.logs_beside["virtproxyd"] += "a client left\n"
+
+    cell.behave(A, log)
+    cell.run([A])
+    logs = {Path(log).name.partition("-")[2]: (cell.folder / log).read_text() for log in cell.record.cases[A.id].logs}
+    assert logs == {"source.log": "", "source-virtproxyd.log": "a client left\n", "target.log": ""}
 
 
 class Daemons:
@@ -571,10 +585,10 @@ def test_any_exception_of_a_worker_is_told_as_a_lab_error(cell: FakeCell) -> Non
 
 
 def test_death_is_in_the_journal_though_the_daemon_cannot_be_restarted(cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cannot() -> int:
+    def cannot() -> dict[str, int]:
         raise LabError("cannot be started")
 
-    monkeypatch.setattr(cell.target, "restart_daemon", cannot)
+    monkeypatch.setattr(cell.target, "restart_daemons", cannot)
     cell.behave(A, cell.kill_target)
     with pytest.raises(LabError, match="cannot be started"):
         cell.run([A])

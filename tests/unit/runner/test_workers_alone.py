@@ -325,10 +325,10 @@ def test_agent_of_a_case_alone_that_was_interrupted_is_replaced(cell: FakeCell) 
 def test_case_after_which_a_daemon_cannot_be_started_has_broken_the_cell(
     killing: FakeCell, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def cannot() -> int:
+    def cannot() -> dict[str, int]:
         raise LabError("machine a-target: the daemon could not be started")
 
-    monkeypatch.setattr(killing.target, "restart_daemon", cannot)
+    monkeypatch.setattr(killing.target, "restart_daemons", cannot)
     with pytest.raises(CellBroken, match="the daemon could not be started"):
         killing.run([A, B, D])
     assert killing.attempts() == [(A.id, 1, True, "pass"), (B.id, 1, True, "error")], "D is left to new machines"
@@ -372,14 +372,14 @@ def test_stuck_daemon_is_restarted_with_the_dead_one(killing: FakeCell, monkeypa
 def test_agent_is_ended_though_the_culprits_daemon_cannot_be_started_again(
     cell: FakeCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restart = cell.target.restart_daemon
+    restart = cell.target.restart_daemons
 
-    def once() -> int:
+    def once() -> dict[str, int]:
         if cell.target.restarts:
             raise LabError("machine a-target: the daemon could not be started")
         return restart()
 
-    monkeypatch.setattr(cell.target, "restart_daemon", once)
+    monkeypatch.setattr(cell.target, "restart_daemons", once)
     cell.behave(A, cell.kill_target, cell.kill_target)
     with pytest.raises(LabError, match="could not be started"):
         cell.run([A, B])
@@ -387,6 +387,15 @@ def test_agent_is_ended_though_the_culprits_daemon_cannot_be_started_again(
     for connection in FakeClientAgent.made:
         connection.drop()
     assert dropped
+
+
+def test_processes_of_the_daemons_that_died_are_in_the_journal(cell: FakeCell) -> None:
+    cell.target.beside = {"virtproxyd": 23}
+    cell.behave(A, cell.kill_target)
+    cell.run([A])
+    (event,) = [event for event in cell.record.events if event["event"] == "daemon-death"]
+    assert event["daemons"] == {"target": {"libvirtd": 22}}
+    assert event["detail"] == "libvirtd on the target (process 22) died"
 
 
 def test_kernels_word_on_a_crash_is_kept_with_the_case(killing: FakeCell) -> None:

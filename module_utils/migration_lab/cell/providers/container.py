@@ -15,11 +15,12 @@ from ...guest.config import STORAGE
 from ...guest.kernel import ARCHITECTURES, build
 from ...model.case import ROLES
 from ...model.combination import LETTERS, PAIR_CLASSES
+from ...releases.daemons import daemons
 from ...releases.image import ROOT
 from ...releases.recipe import FILES
 
 IMAGES = "localhost/migration-lab/"
-DAEMON_LOG = "/var/log/libvirt/libvirtd.log"
+LOGS = "/var/log/libvirt"
 
 # Last part of the addresses: 21 is the old client, 33 the new target, 43 the target of a sweep's class a.
 _TENS = {kind: 20 + 10 * place for place, kind in enumerate((*PAIR_CLASSES, *LETTERS))}
@@ -165,7 +166,10 @@ def cell(
                     *([_files(releases[others[one[1]]], state, files, OTHER_FILES)] if one[0] != "client" and others else []),
                 ],
                 **({"mount": [_root(releases[others[one[1]]])]} if one[0] != "client" and others else {}),
-                "label": {"migration-lab.cell": name, "migration-lab.role": one[0]},
+                # A release whose daemons are others than before keeps its name and image: the machine is made again.
+                "label": {
+                    "migration-lab.cell": name, "migration-lab.role": one[0], "migration-lab.daemons": daemons(releases[one[1]]),
+                },
             }
             for one in order
         ],
@@ -196,7 +200,7 @@ def _machine(
         "namespace": ["podman", "inspect", "--format", "{{.NetworkSettings.SandboxKey}}", name],
     }
     if role != "client":
-        machine.update(uri=f"qemu+tcp://{name}/system", daemon=[file("machine")], log=DAEMON_LOG)
+        machine.update(uri=f"qemu+tcp://{name}/system", daemon=[file("machine")], logs=LOGS)
         if other:
             machine["replacement"] = other["libvirt"]
     return machine

@@ -61,7 +61,7 @@ class Chain(Procedure):
 
     def act(self, attempt: Attempt, client: ClientAgent, deadline: float) -> None:
         seen, case = _seen(attempt), _case(attempt)
-        replaced: dict[str, Optional[int]] = {}
+        replaced: dict[str, dict[str, int]] = {}
         try:
             for step, part in zip(case.walk.steps, case.parts):
                 if step.target:
@@ -75,12 +75,15 @@ class Chain(Procedure):
                 if not done:
                     return
         finally:
-            for role, process in replaced.items():
+            for role, processes in replaced.items():
                 client.drop()
                 machine = self.bench.cell.daemons[role]
-                if process is not None and machine.daemon_process() != process:
-                    seen.daemon_deaths.append(f"the daemon that replaced that on the {role} (process {process}) died")
-                attempt.daemons[role] = machine.restart_daemon()
+                now = machine.daemons()
+                seen.daemon_deaths += [
+                    f"{name} that replaced the daemon on the {role} (process {process}) died"
+                    for name, process in processes.items() if now.get(name) != process
+                ]
+                attempt.daemons[role] = machine.restart_daemons()
 
     def look(self, attempt: Attempt, agent: AgentProcess, limit: float) -> None:
         """Look again at what the last hop has left."""
@@ -111,11 +114,11 @@ class Chain(Procedure):
         return bool(begun.seen.migrated and begun.seen.migrated.ok)
 
     def _replace(
-        self, begun: Attempt, role: str, client: ClientAgent, deadline: float, replaced: dict[str, Optional[int]]
+        self, begun: Attempt, role: str, client: ClientAgent, deadline: float, replaced: dict[str, dict[str, int]]
     ) -> bool:
         """Replace the libvirt of a machine, and look at the guest; returns whether the daemon still shows it active.
 
-        :param replaced: by role the process numbers of daemons that replaced others; it gets the new one.
+        :param replaced: by role the process numbers, by name, of daemons that replaced others; it gets the new ones.
         """
         seen, machine, witness = begun.seen, self.bench.cell.daemons[role], self.witness(begun)
         assert isinstance(seen, ReplacementObservation)
@@ -123,8 +126,8 @@ class Chain(Procedure):
         counter = witness.counter(guest, role, name) if witness is not None else None
         started = time.monotonic()
         client.drop()
-        replaced[role] = None
-        replaced[role] = machine.replace_daemon()
+        replaced[role] = {}
+        replaced[role] = machine.replace_daemons()
         seen.daemon = self._serving(seen, role, client, replaced[role])
         seen.daemon = replace(seen.daemon, seconds=time.monotonic() - started)
         if seen.daemon.ok and seen.libvirt != parse_version(machine.replacement):
@@ -144,9 +147,9 @@ class Chain(Procedure):
         seen.shown = shown
         return shown.active
 
-    def _serving(self, seen: ReplacementObservation, role: str, client: ClientAgent, process: Optional[int]) -> Outcome:
+    def _serving(self, seen: ReplacementObservation, role: str, client: ClientAgent, processes: Mapping[str, int]) -> Outcome:
         """Whether the daemon that replaced a machine's own serves, and as which version."""
-        if process is None:
+        if not processes:
             return Outcome(False, "the daemon ended as soon as it was started")
         try:
             uri = self.bench.cell.uri(f"client-{role}")

@@ -13,6 +13,7 @@ from typing import Any, Callable, Mapping, Optional
 from ...cell import saboteur
 from ...cell.agent_process import AgentFailure
 from ...cell.machine import Machine
+from ...cell.processes import GUEST_DAEMONS
 from ...cell.shared_agent import SharedAgent
 from ...guest.config import GuestConfig
 from ...guest.domain_xml import domain_xml
@@ -133,12 +134,22 @@ class CannotStrike(Exception):
     """A strike that could not be carried out, and why."""
 
 
+def _only(daemon: dict[str, int]) -> tuple[str, int]:
+    """Name and process number of the daemon that runs guests, the only one there.
+
+    :raises CannotStrike: when it does not run.
+    """
+    if not daemon:
+        raise CannotStrike("the daemon does not run")
+    return next(iter(daemon.items()))
+
+
 class Injection:
     """A fault that strikes once, and is healed once. ``strike`` runs in a thread of its own, ``heal`` after it.
 
     Attributes:
         after: seconds between the delivery of the message and the strikes; 0: the strikes come first.
-        daemons: by side the process number of a daemon that was started again.
+        daemons: by side and name the process number of a daemon that was started again.
         notes: what came of the strikes so far, in their order. ``heal`` replaces that of a third party's call that ended late.
     """
 
@@ -151,7 +162,7 @@ class Injection:
         self._agent_pid = agent_pid
         after = self._fault.after
         self.after = max(AT_ONCE, after[case.number % len(after)] / 1000) if after else 0.0
-        self.daemons: dict[str, int] = {}
+        self.daemons: dict[str, dict[str, int]] = {}
         self.notes: list[StrikeNote] = []
         # Set by heal: from then on nothing may be done to the world that nobody undoes.
         self._healed = False
@@ -228,7 +239,7 @@ class Injection:
         for strike in begun:
             attempt(self._undo, strike)
         for side in sorted({strike.on for strike in begun if strike.do in _STOPPING and strike.on in SIDES}):
-            attempt(self._start_daemon, side)
+            attempt(self._start_daemons, side)
         cut = [strike.on for strike in begun if strike.do == "power-cut"]
         for role in cut:
             attempt(self._rejoin, role)
@@ -267,29 +278,23 @@ class Injection:
         action: Callable[[Strike], str] = getattr(self, "_" + strike.do.replace("-", "_"))
         return action(strike)
 
-    # Daemons.
+    # Daemons: the one that runs guests.
 
     def _kill_daemon(self, strike: Strike) -> str:
-        killed = self._saboteur(strike, "kill_daemon")
-        if killed is None:
-            raise CannotStrike("the daemon does not run")
-        self.daemons[strike.on] = self._injector.machine(strike.on).restart_daemon()
-        return f"process {killed} was killed, {self.daemons[strike.on]} started"
+        name, process = _only(self._saboteur(strike, "kill_daemon"))
+        started = self.daemons[strike.on] = self._injector.machine(strike.on).restart_daemons(name)
+        return f"{name}, process {process}, was killed, {started[name]} started"
 
     def _restart_daemon(self, strike: Strike) -> str:
         machine = self._injector.machine(strike.on)
-        before = machine.daemon_process()
-        if before is None:
-            raise CannotStrike("the daemon does not run")
-        self.daemons[strike.on] = machine.restart_daemon()
-        return f"process {before} ended, {self.daemons[strike.on]} started"
+        name, process = _only({name: process for name, process in machine.daemons().items() if name in GUEST_DAEMONS})
+        started = self.daemons[strike.on] = machine.restart_daemons(name)
+        return f"{name}, process {process}, ended, {started[name]} started"
 
     def _freeze_daemon(self, strike: Strike) -> str:
-        frozen = self._saboteur(strike, "freeze_daemon")
-        if frozen is None:
-            raise CannotStrike("the daemon does not run")
-        self._thaw_later(strike, frozen)
-        return f"process {frozen} stands still"
+        name, process = _only(self._saboteur(strike, "freeze_daemon"))
+        self._thaw_later(strike, process)
+        return f"{name}, process {process}, stands still"
 
     # Processes.
 
@@ -440,12 +445,13 @@ class Injection:
             done = saboteur.call("undo")
         return [f"{words} on the {strike.on}" for words in done]
 
-    def _start_daemon(self, side: str) -> list[str]:
-        machine = self._injector.machine(side)
-        if side in self.daemons or machine.daemon_process() is not None:
+    def _start_daemons(self, side: str) -> list[str]:
+        if side in self.daemons:
             return []
-        self.daemons[side] = machine.restart_daemon()
-        return [f"the daemon on the {side} was started"]
+        started = self._injector.machine(side).start_daemons()
+        if started:
+            self.daemons[side] = started
+        return [f"{name} on the {side} was started" for name in started]
 
     def _rejoin(self, role: str) -> list[str]:
         self._relays.rejoin(role)

@@ -296,7 +296,7 @@ class Recovery(Migration):
         elif seen.reaction == "restart-daemons":
             client.drop()
             for side in SIDES:
-                attempt.daemons[side] = getattr(self.bench.cell, side).restart_daemon()
+                attempt.daemons[side] = getattr(self.bench.cell, side).restart_daemons()
             time.sleep(STEADY_RESTARTED)
         after = [self.bench.domains.look(client.agent(), side, name, STUCK_LIMIT) for side in SIDES]
         copies = self._copies(attempt, *after)

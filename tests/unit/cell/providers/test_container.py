@@ -70,6 +70,14 @@ def test_a_sweep_has_machines_for_the_letters_that_its_share_needs() -> None:
     assert all(1 < int(address.rpartition(".")[2]) < 255 for address in addresses)
 
 
+def test_machine_is_made_again_when_its_release_has_other_daemons(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cell("noo")["containers"][0]
+    monkeypatch.setitem(RELEASES["old"], "daemons", "modular")
+    after = cell("noo")["containers"][0]
+    changed = {field for field in before if before[field] != after[field]}
+    assert changed == {"label"} and after["label"]["migration-lab.daemons"] == "modular"
+
+
 def test_a_machine_does_not_depend_on_which_others_there_are() -> None:
     every = cell(*COMBINATIONS)["containers"]
     assert all(one in every for one in cell("noo")["containers"])

@@ -80,8 +80,8 @@ def test_a_guest_that_libvirt_lost_is_seen_and_the_daemon_is_put_back(tmp_path: 
     assert isinstance(step, ReplacementObservation)
     assert step.daemon and step.daemon.ok and step.libvirt == 11003000 and step.shown == Sight(False)
     assert len(seen(attempt).steps) == 1, "what is not there is not migrated"
-    assert attempt.daemons == {"source": 102} and attempt.seen.daemon_deaths == []
-    assert cell.source.daemon_process() == 102
+    assert attempt.daemons == {"source": {"libvirtd": 102}} and attempt.seen.daemon_deaths == []
+    assert cell.source.daemons() == {"libvirtd": 102}
 
 
 def test_a_daemon_that_is_not_the_other_release_s_is_the_labs_fault(tmp_path: Path) -> None:
@@ -92,13 +92,13 @@ def test_a_daemon_that_is_not_the_other_release_s_is_the_labs_fault(tmp_path: Pa
 
 def test_a_daemon_that_died_in_its_place_is_libvirts_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = make(tmp_path)
-    replace_daemon = Machine.replace_daemon
+    replace_daemons = Machine.replace_daemons
 
-    def die(machine: Machine) -> int | None:
-        process = replace_daemon(machine)
+    def die(machine: Machine) -> dict[str, int]:
+        processes = replace_daemons(machine)
         kill_daemon(machine)
-        return process
+        return processes
 
-    monkeypatch.setattr(Machine, "replace_daemon", die)
+    monkeypatch.setattr(Machine, "replace_daemons", die)
     attempt = run(cell, "old", "in-place:new", "new")
-    assert attempt.seen.daemon_deaths == ["the daemon that replaced that on the source (process 101) died"]
+    assert attempt.seen.daemon_deaths == ["libvirtd that replaced the daemon on the source (process 101) died"]

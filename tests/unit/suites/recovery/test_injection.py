@@ -36,8 +36,8 @@ class FakeSaboteur:
     def __init__(self, role: str, asked: list[tuple[Any, ...]]) -> None:
         self.role, self.asked = role, asked
         self.answers: dict[str, Any] = {
-            "kill_daemon": 100, "freeze_daemon": 100, "kill_qemu": [7], "kill_process": True, "freeze_process": True,
-            "qemu": [PROCESS], "power_cut": 3, "occupy_ports": 64, "undo": ["undone"], "thaw": ["thawed"],
+            "kill_daemon": {"libvirtd": 100}, "freeze_daemon": {"libvirtd": 100}, "kill_qemu": [7], "kill_process": True,
+            "freeze_process": True, "qemu": [PROCESS], "power_cut": 3, "occupy_ports": 64, "undo": ["undone"], "thaw": ["thawed"],
         }
 
     def call(self, call: str, **fields: Any) -> Any:
@@ -97,7 +97,7 @@ class World:
 
     def starts(self, side: str) -> int:
         """How often a daemon was started, but for the first time."""
-        return Path(getattr(self.cell, side).log).read_text().count("started") - 1
+        return Path(getattr(self.cell, side).logs, "libvirtd.log").read_text().count("started") - 1
 
 
 @pytest.fixture
@@ -113,25 +113,25 @@ def test_killed_daemon_is_started_at_once(world: World) -> None:
     injection = world.injection({"do": "kill-daemon", "on": "target"})
     (note,) = injection.strike()
     assert (note.do, note.on, note.done) == ("kill-daemon", "target", True)
-    assert note.detail == "process 100 was killed, 101 started"
-    assert injection.daemons == {"target": 101} and world.starts("target") == 1
+    assert note.detail == "libvirtd, process 100, was killed, 101 started"
+    assert injection.daemons == {"target": {"libvirtd": 101}} and world.starts("target") == 1
     assert injection.heal() == [] and world.starts("target") == 1
     assert injection.killed == frozenset()
 
 
 def test_daemon_that_died_after_it_was_started_again_is_not_hidden(world: World) -> None:
     injection = world.injection({"do": "restart-daemon", "on": "source"})
-    assert injection.strike()[0].detail == "process 100 ended, 101 started"
+    assert injection.strike()[0].detail == "libvirtd, process 100, ended, 101 started"
     kill_daemon(world.cell.source)
     assert injection.heal() == []
-    assert injection.daemons == {"source": 101} and world.starts("source") == 1
+    assert injection.daemons == {"source": {"libvirtd": 101}} and world.starts("source") == 1
 
 
 @pytest.mark.parametrize(
     ("verb", "on", "call", "answer", "why"),
     [
-        ("kill-daemon", "source", "kill_daemon", None, "the daemon does not run"),
-        ("freeze-daemon", "source", "freeze_daemon", None, "the daemon does not run"),
+        ("kill-daemon", "source", "kill_daemon", {}, "the daemon does not run"),
+        ("freeze-daemon", "source", "freeze_daemon", {}, "the daemon does not run"),
         ("kill-qemu", "target", "kill_qemu", [], f"no process of {NAME} is on the target"),
         ("kill-agent", "client", "kill_process", False, "the agent does not run"),
         ("freeze-agent", "client", "freeze_process", False, "the agent does not run"),
@@ -156,7 +156,7 @@ def test_restart_of_a_daemon_that_is_dead_cannot_be_carried_out(world: World) ->
 
 def test_frozen_daemon_goes_on_when_its_time_is_over(world: World) -> None:
     injection = world.injection({"do": "freeze-daemon", "on": "source", "seconds": 0.05})
-    assert injection.strike()[0].detail == "process 100 stands still"
+    assert injection.strike()[0].detail == "libvirtd, process 100, stands still"
     assert world.asked == [("source", "freeze_daemon")]
     deadline = time.monotonic() + 5
     while ("source", "thaw", 100) not in world.asked and time.monotonic() < deadline:
@@ -184,7 +184,7 @@ def test_power_cut_takes_the_network_first_and_gives_it_back_last(world: World) 
     injection.strike()
     kill_daemon(world.cell.source)
     assert injection.killed == {"source"}
-    assert injection.heal() == ["the daemon on the source was started", "the source is in the network again"]
+    assert injection.heal() == ["libvirtd on the source was started", "the source is in the network again"]
     assert world.asked == [
         ("relay", "cut_off", "source"), ("source", "qemu", NAME), ("source", "power_cut"), ("relay", "rejoin", "source"),
     ]
@@ -243,7 +243,7 @@ def test_what_cannot_be_undone_keeps_nothing_else_from_being_undone(world: World
     world.ask("define", connection="target", xml=own)
     injection.strike()
     kill_daemon(world.cell.source)
-    monkeypatch.setattr(Machine, "daemon_process", lambda machine: no(f"machine {machine.name}: no daemon"))
+    monkeypatch.setattr(Machine, "start_daemons", lambda machine: no(f"machine {machine.name}: no daemon"))
     world.saboteurs["target"].answers["undo"] = LabError("machine a-target: it hangs")
     world.saboteurs["client"].answers["thaw"] = LabError("machine a-client: it is dead")
     forget, left = ThirdParties.forget, []
@@ -264,7 +264,7 @@ def test_what_cannot_be_undone_keeps_nothing_else_from_being_undone(world: World
     world.saboteurs["target"].answers["undo"] = ["undone"]
     world.saboteurs["client"].answers["thaw"] = []
     healed = injection.heal()
-    assert healed == ["undone on the target", "the daemon on the source was started", "the source is in the network again"]
+    assert healed == ["undone on the target", "libvirtd on the source was started", "the source is in the network again"]
 
 
 def no(problem: str) -> Any:
