@@ -94,9 +94,7 @@ def choose_pair(name: str, pairs: Mapping[str, Any], releases: Mapping[str, Any]
     if "boundary" in pair and not parse_version(lower) < parse_version(pair["boundary"]) <= parse_version(new):
         raise LabError(f"pair '{name}': boundary {pair['boundary']} is not above {what} ({lower}) and at most new ({new})")
     for side in ("old", "new"):
-        release = resolve_release(pair[side], releases)
-        check_daemons(pair[side], release)
-        check_obtainable(pair[side], release)
+        _check_recipe(pair[side], releases)
     return pair
 
 
@@ -118,5 +116,12 @@ def choose_sweep(names: Sequence[str], releases: Mapping[str, Any]) -> dict[str,
             "releases=debian-12,debian-13"
         )
     for name in names:
-        check_obtainable(name, resolve_release(name, releases))
+        _check_recipe(name, releases)
     return {"name": SWEEP, "releases": list(names)}
+
+
+def _check_recipe(name: str, releases: Mapping[str, Any]) -> None:
+    """Refuse a release whose recipe is not complete or not possible."""
+    release = resolve_release(name, releases)
+    check_daemons(name, release)
+    check_obtainable(name, release)

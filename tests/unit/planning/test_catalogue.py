@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from migration_lab.model.errors import LabError
 from migration_lab.planning.catalogue import choose_pair, choose_sweep, load_catalogue
 from migration_lab.planning.guests import choose_guests
 from migration_lab.planning.profiles import load_profile
+from migration_lab.releases.daemons import daemons
 from migration_lab.releases.debootstrap import check_obtainable
 from migration_lab.releases.recipe import release_id, resolve_release
 
@@ -57,6 +59,7 @@ def test_default_catalogue_has_its_releases() -> None:
         ("releases/debian-12/packages", ["ok", "Not Ok"], "own_releases: debian-12, packages, entry 2: 'Not Ok' does not match"),
         ("releases/debian-12/python", "python3", "own_releases: debian-12, python: 'python3' does not match"),
         ("releases/debian-12/emulators/x86_64", "qemu", "own_releases: debian-12, emulators, x86_64: 'qemu' does not match"),
+        ("releases/debian-12/daemons", "split", "own_releases: debian-12, daemons: 'split' is not one of ['monolithic',"),
         ("releases/debian-12/extra", "x", "own_releases: debian-12: Additional properties are not allowed ('extra' was"),
         ("releases/Debian 12", {}, "own_releases: 'Debian 12' does not match"),
         ("releases/debian-12", "bookworm", "own_releases: debian-12: 'bookworm' is not of type 'object'"),
@@ -353,6 +356,24 @@ def test_tree_has_its_place_in_pairs_and_runs_its_bases_guests() -> None:
     releases = {**RELEASES, "my": TREE}
     pair = choose_pair("v3-protocol", changed(changed(PAIRS, "v3-protocol/old", "my"), "v3-protocol/new", "debian-11"), releases)
     assert choose_guests(["x86_64"], GUESTS, pair, releases, "")["x86_64"]["machine"] == "pc-i440fx-5.2"
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [lambda given: choose_pair("debian", PAIRS, given), lambda given: choose_sweep(["debian-12", "debian-13"], given)],
+    ids=["pair", "sweep"],
+)
+def test_modular_daemons_are_of_a_version_that_has_them(choose: Callable[[dict[str, Any]], Any]) -> None:
+    releases = changed(RELEASES, "debian-12/daemons", "modular")
+    choose(releases)
+    with pytest.raises(LabError, match=r"^release 'debian-12': libvirt 5\.0\.0 has no modular daemons, they came"):
+        choose(changed(releases, "debian-12/libvirt", "5.0.0"))
+
+
+def test_tree_has_the_daemons_of_its_base_unless_it_says_others() -> None:
+    releases = {**changed(RELEASES, f"{TREE['base']}/daemons", "modular"), "my": TREE, "other": {**TREE, "daemons": "monolithic"}}
+    assert daemons(resolve_release("my", releases)) == "modular"
+    assert daemons(resolve_release("other", releases)) == "monolithic"
 
 
 # Identities
