@@ -9,6 +9,7 @@ import tempfile
 from typing import Any, Mapping, Optional, Sequence
 
 from ..model.errors import LabError
+from .daemons import daemons
 from .image import ROOT, last_error, podman, pull
 from .needs import check_needs
 
@@ -78,8 +79,8 @@ def build(
         new.insert(0, made)
         remedy = "have the packages installed by a command in 'install', or correct the entry"
         check_needs(
-            release["name"], [*inside, made], release.get("interpreter", release["python"]), release["emulators"],
-            release["libvirt"], remedy,
+            release["name"], [*inside, made], daemons(release), release.get("interpreter", release["python"]),
+            release["emulators"], release["libvirt"], remedy,
         )
         done = podman("tag", made, image)
         if done.returncode:

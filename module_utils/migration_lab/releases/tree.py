@@ -124,7 +124,7 @@ def inspect_tree(
     )
     for other in others:
         if f"{prefix}/sbin/{other}" not in files:
-            raise LabError(f"{what} has no {other} ({prefix}/sbin/{other}); pack the whole installed libvirt")
+            raise LabError(f"{what} has no {other} ({prefix}/sbin/{other}); give all of the installed libvirt")
     library, inside = _library(what, {name for name in files if name.startswith(f"{prefix}/")}, f" below {prefix}")
     if parse_version(inside) != parse_version(libvirt):
         raise LabError(f"{what} has libvirt {inside} in it, its entry says {libvirt}; correct 'libvirt' or give the right tree")

@@ -28,12 +28,12 @@ def image(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(image: Path, libvirt: str = "11.3.0") -> Optional[str]:
+def check(image: Path, libvirt: str = "11.3.0", kind: str = "monolithic") -> Optional[str]:
     """The refusal, or nothing."""
     command = ["/usr/bin/env", "-i", f"PATH={image}"]
     emulators = {"x86_64": str(image / "qemu")}
     try:
-        check_needs("mine", command, str(image / "python"), emulators, libvirt, "install it")
+        check_needs("mine", command, kind, str(image / "python"), emulators, libvirt, "install it")
     except LabError as error:
         return str(error)
     return None
@@ -64,6 +64,14 @@ def test_all_that_is_lacking_is_one_sentence(image: Path) -> None:
         (image / name).unlink()
     lacking = f"the program tr; the emulator {image}/qemu; the daemon libvirtd"
     assert check(image) == f"the image of release 'mine' lacks {lacking}: install it"
+
+
+def test_modular_daemons_are_looked_for_in_place_of_libvirtd(image: Path) -> None:
+    (image / "libvirtd").rename(image / "virtqemud")
+    lacking = "the image of release 'mine' lacks the daemon virtproxyd: install it"
+    assert check(image, kind="modular") == lacking
+    (image / "virtproxyd").symlink_to("virtqemud")
+    assert check(image, kind="modular") is None
 
 
 def test_binding_that_does_not_work_is_named_with_its_error(image: Path) -> None:

@@ -140,8 +140,8 @@ def test_tree_with_modular_daemons_needs_no_libvirtd(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("without", "said"),
     [
-        ("virtqemud", "the tree has no virtqemud (sbin/virtqemud); pack the whole installed libvirt"),
-        ("virtproxyd", f"the tree has no virtproxyd (/{PREFIX}/sbin/virtproxyd); pack the whole installed libvirt"),
+        ("virtqemud", "the tree has no virtqemud (sbin/virtqemud); give all of the installed libvirt"),
+        ("virtproxyd", f"the tree has no virtproxyd (/{PREFIX}/sbin/virtproxyd); give all of the installed libvirt"),
     ],
 )
 def test_tree_that_lacks_a_modular_daemon_is_refused(tmp_path: Path, without: str, said: str) -> None:
