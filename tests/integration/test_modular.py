@@ -23,8 +23,10 @@ TREE = os.environ.get("MIGRATION_LAB_MODULAR_TREE", "")
 pytestmark = pytest.mark.skipif(
     not TREE, reason="MIGRATION_LAB_MODULAR_TREE is not set: the path of a tree for debian-13 with virtqemud and virtproxyd"
 )
-# What libvirt 11.3.0 in such a tree needs beside the base's packages.
-PACKAGES = ["libjson-c5", "libnl-3-200", "libnl-route-3-200", "libnuma1", "libpciaccess0", "libtirpc3t64"]
+# What libvirt 11.3.0 in such a tree needs.
+PACKAGES = [
+    "libtirpc3t64", "libjson-c5", "libnl-3-200", "libnl-route-3-200", "libnuma1", "libpciaccess0", "libcap-ng0", "libacl1",
+]
 # Of each method a case in which the guest runs and one in which it is paused.
 CASES = "*/persistent-running/none,*/transient-paused-dst/none"
 
