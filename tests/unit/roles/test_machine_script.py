@@ -151,5 +151,5 @@ def test_daemon_that_does_not_come_up_is_named(control: Callable[[str], Control]
     machine("start")
     (machine.root / "broken").touch()
     done = machine.run("restart", "virtqemud")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert done.stderr.startswith("virtqemud does not run after it was started; look at ")

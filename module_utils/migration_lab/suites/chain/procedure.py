@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Optional
+from typing import Mapping
 
 from ...cell.agent_process import AgentProcess
 from ...cell.client import CLEAN_LIMIT, ClientAgent, DaemonSilent
