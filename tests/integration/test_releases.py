@@ -229,7 +229,7 @@ def played(lab: Lab, asked: dict[str, Any]) -> Iterator[Played]:
 def test_a_tree_over_a_pinned_archive_runs_its_own_libvirt(lab: Lab, asked: dict[str, Any], played: Played) -> None:
     assert played.status == 0, played.output
     assert "nno: client libvirt 9.0.0; source libvirt 9.0.0, QEMU 7.2" in played.message()
-    daemon = "/proc/$(/lab/machine status)"
+    daemon = "/proc/$(cat /run/libvirtd.pid)"
     assert inside("source", f"readlink {daemon}/exe") == f"{PREFIX}/sbin/libvirtd"
     loaded = inside("source", f"cat {daemon}/maps")
     assert f"{PREFIX}/lib/libvirt.so.0.9000.0" in loaded
