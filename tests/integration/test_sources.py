@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ from typing import Any
 import pytest
 
 from default_catalogue import RELEASES
-from lab import INVENTORY, PLAYBOOK, ROOT, Lab, cases_of
+from lab import Lab, cases_of
 from migration_lab.journal.journal import read_journal
+from refusals import Attempt, include_role, refusals
 
 EXPIRED = "Fri, 01 Jan 2021 00:00:00 UTC"
 
@@ -61,40 +61,24 @@ def archive() -> Iterator[dict[str, str]]:
 
 def test_what_cannot_be_had_is_refused_before_anything_is_built(tmp_path: Path, archive: dict[str, str]) -> None:
     debian_13 = {**RELEASES["debian-13"], "sources": []}
-    refusals: list[tuple[dict[str, Any], str]] = [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"sources": [{"suite": "trixie-nowhere"}]}, "has no suite trixie-nowhere; correct 'suite', or set a 'mirror'"),
         (archive, "set 'expired: true' for that suite if you mean to use what does not change any more"),
         ({**archive, "expired": True, "packages": ["libvirt-novel"]}, "none of its suites has the package libvirt-novel"),
         ({"libvirt": "12.9.0"}, "from its suites apt would install libvirt 11.3.0 (libvirt0 11.3.0-"),
         ({"packages": ["libvirt0=9.0.0-1"]}, "none of its suites has libvirt0 in version 9.0.0-1; they have 11.3.0-"),
     ]
-    names = [f"mine{number}" for number in range(len(refusals))]
-    role = {"name": "release", "tasks_from": "sources"}
-    tasks: list[dict[str, Any]] = [{"ansible.builtin.include_role": {"name": "release", "tasks_from": "proxy"}}]
-    tasks += [
-        {
-            "block": [
-                {
-                    "ansible.builtin.include_role": role,
-                    "vars": {"release_item": {**debian_13, **fields, "name": name, "id": name}},
-                }
-            ],
-            "rescue": [{"ansible.builtin.debug": {"msg": "It is refused."}}],
-        }
-        for name, (fields, _) in zip(names, refusals)
-    ]
-    playbook = tmp_path / "playbook.yml"
-    given = {"release_state": str(tmp_path)}
-    playbook.write_text(json.dumps([{"hosts": "lab", "gather_facts": False, "vars": given, "tasks": tasks}]))
-    done = subprocess.run(
-        [PLAYBOOK, "-i", INVENTORY, playbook], cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    said = " ".join(done.stdout.split())
-    assert f"rescued={len(refusals)}" in said, done.stdout
-    for name, (_, sentence) in zip(names, refusals):
-        (refused,) = [line for line in said.split("fatal: ") if f"release '{name}' cannot be built: " in line]
-        assert sentence in refused, refused
-    assert not (tmp_path / "build").exists()
+    build = tmp_path / "build"
+    build.mkdir()
+    attempts = {}
+    for number, (fields, _) in enumerate(wrong):
+        release = {**debian_13, **fields, "name": f"mine{number}", "id": f"mine{number}"}
+        tasks = [include_role("release", "proxy"), include_role("release", "sources", release_item=release)]
+        attempts[release["name"]] = Attempt(tasks, {"release_state": str(tmp_path)})
+    refused = refusals(tmp_path, attempts)
+    for name, (_, sentence) in zip(attempts, wrong):
+        assert refused[name].startswith(f"release '{name}' cannot be built: ") and sentence in refused[name], refused
+    assert not list(build.iterdir())
 
 
 def test_an_unknown_field_of_a_source_is_refused(lab: Lab) -> None:
