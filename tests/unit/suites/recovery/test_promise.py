@@ -31,6 +31,9 @@ ROWS: dict[str, tuple[str, str, str, str, tuple[str, ...], str, tuple[str, ...]]
     "source-qemu-dies-while-finish-waits": ("v3", "p2p", "stream-most", "guest-destroyed-on-source", (), "7.0.0", (KI, MO)),
     "source-qemu-dies-before-perform-ends": ("v3", "normal", "stream-most", "source-qemu-killed", (), "9.0.0", (KI,)),
     "target-qemu-dies-before-perform-ends": ("v3", "normal", "stream-end", "target-qemu-killed", (), "9.0.0", (IN,)),
+    "target-guest-destroyed-before-perform-ends-v2": (
+        "v2", "p2p", "stream-most", "guest-destroyed-on-target", (), "0.9.1", (IN, MO, KI),
+    ),
     "target-qemu-dies-before-perform-ends-v2": ("v2", "normal", "stream-most", "target-qemu-killed", (), "0.9.1", (IN,)),
     "target-qemu-dies-before-finish": ("v3", "p2p", "finish-call", "guest-destroyed-on-target", (), "0.9.2", (IN,)),
     "target-qemu-dies-before-finish-v2": ("v2", "normal", "finish-call", "target-qemu-killed", (), "0.9.1", (KI,)),
@@ -62,6 +65,7 @@ ROWS: dict[str, tuple[str, str, str, str, tuple[str, ...], str, tuple[str, ...]]
     "direct-confirmed": ("v3", "normal", "confirm-reply", "connection-reset", (), "9.0.0", (MO,)),
     "v2-answer-lost": ("v2", "normal", "finish-reply", "connection-closed", (), "0.9.1", (MO,)),
     "stream-broken": ("v3", "normal", "stream-end", "connection-closed", (), "9.0.0", (IN,)),
+    "tunnel-broken": ("v3", "tunnelled", "stream-most", "connection-reset", (), "0.9.3", (IN,)),
     "stream-broken-v2": ("v2", "normal", "stream-most", "connection-reset", (), "0.9.1", (IN,)),
     "p2p-connection-lost-before-finish": ("v3", "p2p", "finish-call", "silent", (), "9.0.0", (IN,)),
     "source-daemon-gone-before-perform": ("v3", "normal", "begin-reply", "source-daemon-killed", (), "9.0.0", (IN,)),
@@ -157,6 +161,9 @@ def test_where_nothing_is_promised(protocol: str, method: str, point: str, fault
         # The source notices that the client's connection is lost from 0.9.11 on.
         ("connection-closed", "perform-reply", "0.9.10", {}, ""),
         ("connection-closed", "perform-reply", "0.9.11", {}, "direct-source-connection-lost-after-perform"),
+        # The copy that waits for memory on the target ends with its connection.
+        ("source-power-cut", "stream-most", "0.9.2", {}, ""),
+        ("source-power-cut", "stream-most", "0.9.2", {"target": "0.9.3"}, "machine-lost-with-the-guest"),
     ],
 )
 def test_promises_have_versions(fault: str, point: str, version: str, other: dict[str, str], found: str) -> None:
