@@ -14,7 +14,9 @@ from migration_lab.judging.condition import Situation, conditions_text
 from migration_lab.judging.deviation import Deviation, find
 from migration_lab.model.case import Case, FlagSet, Method, Scenario, State
 from migration_lab.model.errors import LabError
+from migration_lab.model.version import parse_version
 from migration_lab.planning import ledger
+from migration_lab.planning.faults import load_faults
 from migration_lab.planning.ledger import load_ledger
 from migration_lab.suites.recovery.case import RecoveryCase
 from migration_lab.suites.recovery.fault import Fault
@@ -112,3 +114,36 @@ def test_without_entries_for_faults_their_cases_are_not_made(
     monkeypatch.setattr(ledger, "every_case", fail)
     monkeypatch.setattr(ledger, "load_faults", fail)
     assert load(entry("plain", "target-state", method=["p2p"]))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "method", "state", "point", "fault", "version", "found"),
+    [
+        # Confirm leaves a paused guest paused from 1.2.2 on.
+        ("v3", "p2p", "paused", "finish-call", "connection-closed", "1.2.1", "failed-migration-starts-paused-guest"),
+        ("v3", "p2p", "paused", "finish-call", "connection-closed", "1.2.2", "paused-guest-cannot-migrate-again"),
+        # Who has no keepalive waits for a daemon that stands still.
+        ("v3", "p2p", "running", "finish-call", "target-daemon-frozen", "0.9.7", ""),
+        ("v3", "p2p", "running", "finish-call", "target-daemon-frozen", "0.9.8", "frozen-target-finishes-late"),
+        ("v3", "tunnelled", "running", "stream-most", "connection-reset", "1.2.20", "broken-tunnel-never-ends"),
+        ("v3", "tunnelled", "running", "stream-most", "connection-reset", "1.2.21", ""),
+        # Jobs are known after a restart from 0.9.4 on.
+        ("v3", "p2p", "running", "finish-reply", "source-daemon-killed", "0.9.3", "source-daemon-forgets-the-migration"),
+        ("v3", "p2p", "running", "finish-reply", "source-daemon-killed", "0.9.4", ""),
+        ("v2", "normal", "running", "stream-most", "agent-killed", "0.9.1", "incoming-guest-keeps-its-job"),
+        ("v2", "normal", "running", "stream-most", "agent-killed", "0.9.2", ""),
+        ("v2", "p2p", "running", "stream-most", "target-qemu-killed", "0.9.1", "success-without-a-guest"),
+        ("v2", "p2p", "running", "stream-most", "target-qemu-killed", "0.9.2", ""),
+    ],
+)
+def test_entries_of_the_repository_have_versions(
+    protocol: str, method: str, state: str, point: str, fault: str, version: str, found: str
+) -> None:
+    how = Method(method)
+    struck = next(Fault.from_data(data) for data in load_faults(SCENARIOS) if data["name"] == fault)
+    where = next(each for each in points(how, protocol) if each.name == point)
+    case = RecoveryCase(1, how, Scenario("a-scenario", False, State(state), False), PLAIN.flags, point=where, fault=struck)
+    libvirt = dict.fromkeys(("client", "source", "target"), parse_version(version))
+    situation = Situation(libvirt, dict.fromkeys(("source", "target"), parse_version("10.0")), protocol)
+    deviation = find([Deviation.from_data(data) for data in load_ledger(SCENARIOS)], case, situation)
+    assert (deviation.id if deviation else "") == found
