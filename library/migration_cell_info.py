@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: migration_cell_info
 short_description: Read the versions of a cell's machines and compare them with what was asked for
 description:
-  - Waits until both daemons really answer, then asks the client library and the daemons for their own versions.
+  - Waits until all daemons really answer, then asks the client library and the daemons for their own versions.
   - Fails with a sentence when a machine is not of the release and class that was asked for, or when one of the
     hypervisors does not know a guest's machine type.
 options:

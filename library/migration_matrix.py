@@ -6,10 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: migration_matrix
-short_description: Run a share of a migration matrix on a cell of three machines
+short_description: Run a share of a migration matrix on a cell
 description:
-  - Runs the cases of a profile, for example the 96 of V(canonical), on three machines that run real libvirt daemons,
-    a number of cases at a time, and judges each by ten checks and a few further ones.
+  - Runs the cases of a profile, for example the 96 of V(canonical), on machines that run real libvirt daemons, a number
+    of cases at a time, and judges each by ten checks and a few further ones.
   - The libvirt calls are made by agents on the client machine, with that machine's own libvirt library.
   - Every finished case is in the append-only journal at once. A case that hangs costs its time limit; an agent that
     dies costs its case; a daemon that dies is started again, and the cases in flight are run again alone.

@@ -106,8 +106,7 @@ plan:
     the C(machine) type of one, C(workers_per_core), C(profile), C(time_limit) of a case, C(deviations) (the ledger),
     C(sides) (by class the name of the release), C(patterns), C(cases) by combination, C(combinations) in running order,
     C(shares) by cell (each with C(combination) and C(cases)), C(expected) and C(classes) by combination, C(replaceable) (whether
-    daemons are replaced), C(profile_id),
-    C(lab_files_id), C(ledger_id), C(resume).
+    daemons are replaced), C(profile_id), C(lab_files_id), C(ledger_id), C(resume).
   returned: always
   type: dict
 """

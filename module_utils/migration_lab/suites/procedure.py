@@ -162,7 +162,7 @@ class Procedure(ABC):
     def survive(self, attempt: Attempt, client: ClientAgent, revive: Revive, both: bool = False) -> bool:
         """Restart the daemons that the case killed, and clear the lab error: what the case could not do is their doing.
 
-        :param both: restart both daemons, dead or not.
+        :param both: restart the daemons of all sides, dead or not.
         :returns: whether one had died.
         """
         seen = attempt.seen
