@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: migration_record
 short_description: Put the releases of a green run into the record of releases that somebody has run
 description:
-  - A release without an entry in C(recorded.yml) is marked as not run yet in every report. Only a green run of all cases
-    takes the mark away.
+  - A release without an entry in C(recorded.yml) is marked as not run yet in every report. Only a green run of all combinations
+    and cases takes the mark away, of a pair with profile C(canonical) or of a sweep with that or C(sweep).
   - Runs on the controller, with the Python that has jsonschema and PyYAML.
 options:
   results:
