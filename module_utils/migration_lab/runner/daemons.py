@@ -46,6 +46,9 @@ class Daemons:
             lost = {name: process for name, process in known.items() if now.get(name) != process}
             if lost:
                 dead[side] = Dead(lost, "; ".join(_death(side, known, name, now.get(name)) for name in lost))
+            elif not now:
+                # It was dead before anyone knew its process.
+                dead[side] = Dead({}, f"no daemon runs on the {side}")
             elif unsure and not self._answers(machine):
                 dead[side] = Dead(dict(known), _silent(side, known))
         return dead

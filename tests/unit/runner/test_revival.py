@@ -49,6 +49,14 @@ def test_a_daemon_that_dies_after_that_has_died_by_itself(machines: tuple[FakeMa
     assert revive(attempt, unsure=False, both=False) == ({}, {})
 
 
+def test_a_daemon_that_is_dead_from_the_beginning_is_found(machines: tuple[FakeMachine, FakeMachine]) -> None:
+    machines[1].alive = False
+    watched = daemons(machines)
+    assert watched.dead() == {"target": Dead({}, "no daemon runs on the target")}
+    watched.restart(["target"])
+    assert watched.dead() == {} and watched.processes["target"] == {"libvirtd": 1022}
+
+
 def test_of_several_daemons_the_one_that_died_is_named(machines: tuple[FakeMachine, FakeMachine]) -> None:
     machines[1].beside = {"virtproxyd": 33}
     watched = daemons(machines)
