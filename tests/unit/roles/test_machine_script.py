@@ -16,7 +16,7 @@ from machine_files import keys, render
 # Its process has the daemon's name in its command line, as a daemon has.
 DAEMON = """#!/bin/sh
 echo "$*" >>{root}/arguments/{name}
-[ ! -e {root}/broken ] || exit 0
+[ ! -e {root}/broken ] || exit $(cat {root}/broken)
 while [ "$1" != --pid-file ]; do shift; done
 {root}/processes/{name} 300 >/dev/null 2>&1 &
 echo $! >"$2"
@@ -146,10 +146,12 @@ def test_repair_undoes_what_a_fault_left_and_starts_what_is_dead(control: Callab
     assert list(machine("repair")) == MODULAR, "what is left of a fault ends them all"
 
 
-def test_daemon_that_does_not_come_up_is_named(control: Callable[[str], Control]) -> None:
+# The last three as for a setting that it refuses, for an abort, and for a library that is not there.
+@pytest.mark.parametrize(("ends", "status"), [(0, 3), (1, 3), (134, 3), (127, 127)])
+def test_daemon_that_does_not_come_up_is_named(control: Callable[[str], Control], ends: int, status: int) -> None:
     machine = control("modular")
     machine("start")
-    (machine.root / "broken").touch()
+    (machine.root / "broken").write_text(str(ends))
     done = machine.run("restart", "virtqemud")
-    assert done.returncode == 3
-    assert done.stderr.startswith("virtqemud does not run after it was started; look at ")
+    assert done.returncode == status
+    assert done.stderr.startswith("virtqemud does not run after it was started; look at ") == (status == 3)
