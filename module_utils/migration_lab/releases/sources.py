@@ -83,18 +83,30 @@ def _lines(source: Mapping[str, Any], default: Default) -> list[str]:
     mirror = re.sub("^(file://)?/", "copy:///", source.get("mirror", ""))  # so that apt inside the root has the packages too
     components = " ".join(source.get("components", ["main"]))
     lines = [f"deb {mirror} {source['suite']} {components}"] if mirror else list(default(source["suite"]))
-    options = []
+    options = {}
     if source.get("keyring"):
-        options.append(f"signed-by={source['keyring']}")
+        options["signed-by"] = source["keyring"]
     if source.get("expired"):
-        options.append("check-valid-until=no")
-    if not options:
-        return lines
-    return [re.sub(r"^deb (\[[^]]*\] )?", f"deb [{' '.join(options)}] ", line) for line in lines]
+        options["check-valid-until"] = "no"
+    return [_with_options(line, options) for line in lines]
+
+
+def _with_options(line: str, options: Mapping[str, str]) -> str:
+    """The line with further options, which take the place of its own of the same names."""
+    own, rest = _parts(line)
+    merged = {**dict(re.findall(r'(\S+?)=("[^"]*"|\S+)', own)), **options}
+    return f"deb [{' '.join(f'{name}={value}' for name, value in merged.items())}] {rest}" if merged else line
 
 
 def _suite(line: str) -> str:
-    return re.sub(r"^deb (\[[^]]*\] )?", "", line).split()[1]
+    return _parts(line)[1].split()[1]
+
+
+def _parts(line: str) -> tuple[str, str]:
+    """The options of a line, and what comes after them."""
+    match = re.match(r"deb (?:\[([^]]*)\] )?(.*)", line)
+    assert match
+    return match[1] or "", match[2]
 
 
 def _pin(source: Mapping[str, Any], key: str, suite: str) -> str:

@@ -43,6 +43,18 @@ def test_a_source_has_its_own_mirror_components_and_key_and_may_be_expired() -> 
     )
 
 
+def test_options_of_the_tools_own_lines_are_kept() -> None:
+    def tool(suite: str) -> list[str]:
+        return [f'deb [arch=amd64 signed-by="/its keys.gpg"] http://tool/debian {suite} main']
+
+    sources = [{"suite": "sid", "expired": True}, {"suite": "old", "expired": True, "keyring": "/mine.gpg"}]
+    assert resolve_sources({**RELEASE, "sources": sources}, tool).lines == (
+        'deb [arch=amd64 signed-by="/its keys.gpg"] http://tool/debian trixie main',
+        'deb [arch=amd64 signed-by="/its keys.gpg" check-valid-until=no] http://tool/debian sid main',
+        "deb [arch=amd64 signed-by=/mine.gpg check-valid-until=no] http://tool/debian old main",
+    )
+
+
 def test_packages_of_a_source_are_pinned_to_all_its_suites_by_either_name() -> None:
     sources = [{"suite": "bookworm", "packages": ["libvirt*", "src:qemu"], "priority": 1001}, {"suite": "sid"}]
     pins = [f"Pin: release {key}={suite}" for suite in ("bookworm", "bookworm-updates") for key in "na"]
