@@ -21,7 +21,7 @@ def row(
 
 
 def run_of(*rows: CombinationProgress) -> RunProgress:
-    return RunProgress("20261123T154200Z", "debian", NOW, rows)
+    return RunProgress("20261123T154200Z", "pair debian", NOW, rows)
 
 
 CALM = run_of(

@@ -16,7 +16,7 @@ from ..journal.journal import check_combination, merge_records, wall_seconds
 from ..journal.run_file import read_run_file
 from ..model.combination import check_combinations, shown_order
 from ..model.errors import LabError
-from ..model.pair import classes_of
+from ..model.pair import classes_of, pair_text
 from ..model.verdict import Verdict
 from ..results.wording import one_line
 from .growing_journal import GrowingJournal
@@ -33,7 +33,7 @@ class RunFollower:
         """
         self.folder = folder
         data = read_run_file(folder / RUN_FILE)
-        self._run, self._pair = str(data["run"]), str(data["pair"]["name"])
+        self._run, self._pair = str(data["run"]), pair_text(data["pair"])
         names = sorted(check_combinations(data["combinations"], classes_of(data["pair"])), key=shown_order)
         planned = data.get("selected", {})  # runs of older labs have it in their journals alone
         self._combinations = [_Combination(folder / name, since, planned.get(name, ())) for name in names]

@@ -72,7 +72,7 @@ class RunProgress:
     """How far a run is at one moment; combinations in the order in which they are shown."""
 
     run: str
-    pair: str
+    pair: str  # in words
     now: float
     combinations: tuple[CombinationProgress, ...]
 

@@ -56,7 +56,7 @@ def progress_table(progress: RunProgress) -> RenderableType:
     for one in progress.combinations:
         phase = Text(one.phase.value, PHASE_STYLES[one.phase])
         table.add_row(label(one.name), phase, *_cells(one, verdicts))
-    title = Text(f"run {progress.run}, pair {progress.pair}", style="bold", no_wrap=True, overflow="ellipsis")
+    title = Text(f"run {progress.run}, {progress.pair}", style="bold", no_wrap=True, overflow="ellipsis")
     return Group(title, table, *_notes(progress))
 
 

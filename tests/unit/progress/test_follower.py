@@ -20,7 +20,7 @@ from migration_lab.model.verdict import Verdict
 from migration_lab.progress import growing_journal as growing_module
 from migration_lab.progress.follower import RunFollower
 from migration_lab.progress.run_progress import CombinationProgress, Phase, RunProgress
-from synthetic_run import CASES, SyntheticRun, wrong_state
+from synthetic_run import CASES, SWEEP, SyntheticRun, wrong_state
 
 TWELVE = CASES[:12]
 START = 1_764_000_000.0
@@ -69,8 +69,13 @@ def test_a_run_that_has_only_begun_waits(tmp_path: Path, clock: Clock) -> None:
     assert [(one.name, one.phase, one.selected, one.done, one.rate, one.left) for one in progress.combinations] == [
         (name, Phase.WAITING, 0, 0, None, None) for name in ("ooo", "noo", "nno")
     ]
-    assert (progress.run, progress.pair, progress.selected, progress.done) == ("run", "debian", 0, 0)
+    assert (progress.run, progress.pair, progress.selected, progress.done) == ("run", "pair debian", 0, 0)
     assert (progress.rate, progress.left, progress.over, progress.interrupted, progress.quiet) == (None, None, False, False, 0)
+
+
+def test_a_sweep_is_named_by_its_releases(tmp_path: Path, clock: Clock) -> None:
+    run = SyntheticRun(tmp_path / "run", ["aab"], CASES[:1], pair=SWEEP)
+    assert RunFollower(run.folder).look(clock.now).pair == "sweep of a debian-11, b debian-12, c debian-13"
 
 
 def test_a_journal_that_appears_later_and_grows_is_followed(tmp_path: Path, clock: Clock) -> None:
