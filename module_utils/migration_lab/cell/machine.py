@@ -48,9 +48,8 @@ if [ -e /etc/migration-lab-tree ]; then echo tree; fi
 _LIBVIRT = re.compile(r"(deb|rpm) (?:libvirt0|libvirt-libs|libvirt) (\S+)")
 _QEMU = re.compile(r"(deb|rpm) (?:qemu-system\S*|qemu-kvm-core|qemu-kvm|qemu-x86|qemu) (\S+)")
 
-# A daemon, or a thread of one, in a line of the kernel's: rpc-libvirtd[7], rpc-virtqemud[7]. The kernel keeps 15 characters of a
-# name, as in rpc-virtnetwork[7].
-_CRASHED = re.compile(r"\b(libvirtd|virt[a-z]+)\[\d+\]")
+# A daemon, or a thread of one, in a line of the kernel's: rpc-libvirtd[7], rpc-virtqemud[7].
+_CRASHED = re.compile(r"\b(libvirtd|virtqemud|virtproxyd)\[\d+\]")
 
 
 @dataclass(frozen=True)

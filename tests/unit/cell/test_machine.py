@@ -133,12 +133,13 @@ def test_log_is_read_from_an_offset(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("seconds", "found"), [(10, ["at 8"]), (1000, ["at 0", "at 8"]), (0, [])]
 )
-@pytest.mark.parametrize("thread", ["rpc-libvirtd", "virtqemud", "rpc-virtnodedev"])
+@pytest.mark.parametrize("thread", ["rpc-libvirtd", "virtqemud", "rpc-virtproxyd"])
 def test_kernels_word_on_a_crash_is_taken_from_its_time_only(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, seconds: float, found: list[str], thread: str
 ) -> None:
     log = (
         "1000.50 1900.00\n[  100.1] rpc-libvirtd[7]: segfault at 0 ip 00 in libvirt.so\n[  995.2] e1000: link is up\n"
+        "[  995.2] virtiofsd[8]: segfault at 4 ip 00 in virtiofsd\n"
         f"[  995.3] {thread}[9]: segfault at 8 ip 00 in libvirt_driver_qemu.so[10,20+30]\nnot a line of the kernel's\n"
     )
     monkeypatch.setattr(Machine, "run", lambda self, *command: log.encode())
