@@ -103,7 +103,7 @@ def sweep_lines(sweep: Sweep) -> Iterator[str]:
     letters = ", ".join(f"{mark.letter} {mark.word}" for mark in MARKS.values() if mark in seen)
     yield f"    {letters}; the worst of any client and case"
     yield ""
-    yield from table_lines([[names[kind], *facts] for kind, facts in _filled(sweep.margins).items()], left=1 + len(_MARGIN))
+    yield from table_lines([[names[kind], *facts] for kind, facts in _filled(sweep).items()], left=1 + len(_MARGIN))
     for one, worst in sweep.telling:
         yield ""
         tally = f"{one.tally} {worst.mark.word}, such as " if worst.case else ""
@@ -111,10 +111,12 @@ def sweep_lines(sweep: Sweep) -> Iterator[str]:
         yield f"    {worst.why}"
 
 
-def _filled(margins: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The margins with as many columns in each row."""
-    most = max(map(len, margins.values()))
-    return {kind: (*(facts or ("not obtained",)), *[""] * (most - max(len(facts), 1))) for kind, facts in margins.items()}
+def _filled(sweep: Sweep) -> dict[str, tuple[str, ...]]:
+    """The margins with as many columns in each row; of a release that was to be source or target and reported nothing, so."""
+    ends = {end for row in sweep.rows.values() for one in row if one.combinations for end in (one.source, one.target)}
+    rows = {kind: facts or (("not obtained",) if kind in ends else ()) for kind, facts in sweep.margins.items()}
+    most = max(map(len, rows.values()))
+    return {kind: (*facts, *[""] * (most - len(facts))) for kind, facts in rows.items()}
 
 
 def _direction(source: str, target: str, combinations: list[CombinationResult]) -> Direction:

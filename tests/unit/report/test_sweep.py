@@ -107,6 +107,17 @@ def test_margins_have_versions_and_packages(tmp_path: Path) -> None:
     }
 
 
+def test_only_what_was_to_migrate_is_not_obtained(tmp_path: Path) -> None:
+    lab = SyntheticRun(tmp_path / "margins", ["baa", "ccc"], FEW, pair=SWEEP)
+    lab.complete("baa")
+    lab.not_obtained("ccc", "the mirror cannot be reached")
+    found = read_sweep(read_run(lab.folder))
+    assert found
+    assert [line.split()[2:] for line in sweep_lines(found) if re.match("[abc] debian-1. *(libvirt|not|$)", line)] == [
+        ["libvirt", "7.0.0", "QEMU", "5.2.0"], [], ["not", "obtained"],
+    ], "b is only a client"
+
+
 def test_terminal_has_the_table_the_worst_cases_and_the_last_line(lab: SyntheticRun, sweep: Sweep) -> None:
     lines = list(sweep_lines(sweep))
     assert lines[0].split() == ["source", "\\", "target", "a", "debian-11", "b", "debian-12", "c", "debian-13"]
