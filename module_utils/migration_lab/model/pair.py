@@ -36,6 +36,13 @@ def between(pair: Mapping[str, Any]) -> str:
     return f"{', '.join(others)} and {last}"
 
 
+def pair_in_full(pair: Mapping[str, Any]) -> str:
+    """``debian (debian-12, debian-13, boundary 11.3.0)``, all that it is made of."""
+    words = {"boundary": "boundary", "ceiling": "old presented as"}
+    facts = [*releases_of(pair).values(), *(f"{word} {pair[field]}" for field, word in words.items() if pair.get(field))]
+    return f"{pair['name']} ({', '.join(facts)})"
+
+
 def pair_text(pair: Mapping[str, Any]) -> str:
     """``pair debian``; of a sweep its releases with their letters: ``sweep of a debian-11, b debian-12``."""
     if is_sweep(pair):

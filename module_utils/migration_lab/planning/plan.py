@@ -19,7 +19,7 @@ from ..model.case import select_cases
 from ..model.combination import PAIR_CLASSES, check_combinations, deal, running_order, spread
 from ..model.digest import data_id, files_id
 from ..model.errors import LabError
-from ..model.pair import is_sweep, releases_of
+from ..model.pair import is_sweep, pair_in_full, releases_of
 from ..model.version import parse_version
 from ..releases.recipe import read_release, release_id, resolve_release, with_features
 from ..suites.chain.suite import ChainSuite
@@ -218,9 +218,7 @@ def _earlier_run(given: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[
 
 
 def _short(value: Any) -> str:
-    if not isinstance(value, dict):
-        return str(value)
-    return f"{value['name']} ({', '.join([*releases_of(value).values(), *filter(None, [value.get('boundary')])])})"
+    return pair_in_full(value) if isinstance(value, dict) else str(value)
 
 
 def _check_values(given: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Iterator, Optional
 
 from ..model.case import ROLES
 from ..model.combination import classes, shown_order
-from ..model.pair import releases_of
+from ..model.pair import pair_in_full
 from ..model.verdict import RED_VERDICTS, Verdict
 from .run import CombinationResult, Run
 from .wording import count, one_line
@@ -251,7 +251,7 @@ def _invariant(reason: str) -> str:
 def _differences(run: Run, base: Run) -> Iterator[str]:
     """In words, what the runs were made with that is not the same."""
     if run.data["pair"] != base.data["pair"]:
-        yield f"pair: {_pair_text(base.data['pair'])} -> {_pair_text(run.data['pair'])}"
+        yield f"pair: {pair_in_full(base.data['pair'])} -> {pair_in_full(run.data['pair'])}"
     for field, words in _FACTS.items():
         before, after = base.data.get(field), run.data.get(field)
         if before != after:
@@ -301,12 +301,6 @@ def _where_text(where: set[tuple[str, str]], machines: set[tuple[str, str]]) -> 
             return f"all {age} machines"
     ordered = sorted(where, key=lambda machine: (shown_order(machine[0]), ROLES.index(machine[1])))
     return ", ".join(f"{role} of {name}" for name, role in ordered)
-
-
-def _pair_text(pair: dict[str, Any]) -> str:
-    words = {"boundary": "boundary", "ceiling": "old presented as"}
-    facts = [*releases_of(pair).values(), *(f"{word} {pair[field]}" for field, word in words.items() if pair.get(field))]
-    return f"{pair['name']} ({', '.join(facts)})"
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:

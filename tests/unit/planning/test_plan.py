@@ -438,11 +438,13 @@ def test_nothing_to_resume_is_refused(given: dict[str, Any], tmp_path: Path, nam
     [
         (
             {"pair": "debian-lts"},
-            "its pair is debian (debian-12, debian-13, 11.3.0), asked for is debian-lts (debian-11, debian-12, 9.0.0)",
+            "its pair is debian (debian-12, debian-13, boundary 11.3.0), "
+            "asked for is debian-lts (debian-11, debian-12, boundary 9.0.0)",
         ),
         (
             {"own_pairs": changed(CATALOGUE["pairs"], "debian/boundary", "10.0.0")},
-            "its pair is debian (debian-12, debian-13, 11.3.0), asked for is debian (debian-12, debian-13, 10.0.0)",
+            "its pair is debian (debian-12, debian-13, boundary 11.3.0), "
+            "asked for is debian (debian-12, debian-13, boundary 10.0.0)",
         ),
         ({"profile": "tck"}, "its profile is canonical, asked for is tck"),
         ({"guest": "aarch64"}, "its guest is x86_64, asked for is aarch64"),
