@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fake_rpc import domain_payload
 from migration_lab.cell.agent_process import AgentProcess
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.domains import Domains
+from migration_lab.cell.machine import Machine
 from migration_lab.journal.journal import Journal, read_journal
 from migration_lab.model.case import ROLES, select_cases
 from migration_lab.model.combination import COMBINATIONS, classes
@@ -55,6 +57,14 @@ EXPECTED = {
     "source": {"release": "trixie", "libvirt": "11.3.0", "class": "new"},
     "target": {"release": "trixie", "libvirt": "11.3.0", "class": "new"},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def systems() -> Iterator[None]:
+    """What a machine is made of takes longer to ask than all else of a short run; test_versions.py asks it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Machine, "system", lambda machine: {"kernel": "6.18", "packages": "0123456789ab"})
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +105,7 @@ def test_run_comes_to_a_result_and_a_journal(settings: Settings) -> None:
     assert (result["counts"], result["ran"], result["not_passed"], result["unexplained_deaths"]) == ({"pass": 32}, 32, [], [])
     source = result["versions"]["source"]
     assert (source["libvirt"], source["hypervisor"], source["hostname"]) == ("11.3.0", "7.2.22", "a-source")
+    assert (source["kernel"], source["packages"]) == ("6.18", "0123456789ab")
     assert 32 * 0.005 <= result["call_seconds"] < 2 * result["seconds"] and result["workers"] == 2
     record = read_journal(Path(result["journal"]))
     assert record.path == settings.folder / "journal-a.jsonl" and set(record.cases) == set(IDS[32:64])

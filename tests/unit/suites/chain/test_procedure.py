@@ -28,6 +28,12 @@ from migration_lab.suites.procedure import Bench
 VERSIONS = dict.fromkeys(("client", "source", "target", "third"), 9002)
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake daemons need no time to settle."""
+    monkeypatch.setattr("migration_lab.cell.domains.STEADY", 0.0)
+
+
 def make(folder: Path) -> Cell:
     cell = make_cell(folder)
     further = {"third": make_machine(folder, "third", "fake://a-third/")}

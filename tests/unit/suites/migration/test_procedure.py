@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fake_machines import FakeRelays, FakeWitness, children, fake_guest, make_cell, make_machine
-from migration_lab.cell.agent_process import AgentDied, AgentProcess
+from migration_lab.cell.agent_process import AgentDied, AgentFailure, AgentProcess
 from migration_lab.cell.cell import Cell
 from migration_lab.cell.client import ClientAgent
 from migration_lab.cell.domains import Domains
@@ -37,18 +37,41 @@ TUNNELLED = BY_ID["tunnelled/transient-paused/persist-dest"]
 ABSENT = Sight(False)
 
 
-@pytest.fixture
-def cell(tmp_path: Path) -> Iterator[Cell]:
-    cell, before = make_cell(tmp_path), children()
-    yield cell
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
+    return make_cell(tmp_path_factory.mktemp("cell"))
+
+
+@pytest.fixture(scope="module")
+def lasting(cell: Cell) -> Iterator[ClientAgent]:
+    """A connection whose agent one test leaves to the next, if nothing has become of it."""
+    connection, before = ClientAgent(cell), children()
+    yield connection
+    connection.drop()
     assert children() <= before, "no agent is left"
 
 
+@pytest.fixture(autouse=True)
+def no_agent_is_left(lasting: ClientAgent) -> Iterator[None]:
+    before = children()
+    yield
+    assert children() <= before | {str(lasting.process)}
+
+
 @pytest.fixture
-def connection(cell: Cell) -> Iterator[ClientAgent]:
-    connection = ClientAgent(cell)
-    yield connection
-    connection.drop()
+def connection(lasting: ClientAgent) -> ClientAgent:
+    """A connection with an agent whose daemons live and have no domains."""
+    try:
+        untouched = names(lasting) == [] and not any(
+            lasting.agent().call("look", 5, connection=side, name="mlab-1")["exists"] for side in ("source", "target")
+        )
+    except AgentFailure:
+        untouched = False
+    if not untouched:
+        lasting.drop()
+    lasting.agent()
+    lasting.replaced = 0
+    return lasting
 
 
 def runner(
