@@ -35,13 +35,16 @@ def record(
 
 
 def main() -> None:
-    """Say that it is ready, wait to be let go, then write runs of the given numbers one by one."""
-    path, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
-    for number in range(first, last):
-        write_history(path, [record(number % 28 + 1, name=f"run-{number}")])
+    """For each path that is given on a line: say that it is ready, wait to be let go, then write runs of the given numbers."""
+    first, last = int(sys.argv[1]), int(sys.argv[2])
+    while path := sys.stdin.readline():
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+        for number in range(first, last):
+            write_history(Path(path.rstrip("\n")), [record(number % 28 + 1, name=f"run-{number}")])
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

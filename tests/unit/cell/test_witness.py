@@ -204,8 +204,9 @@ def test_leftovers_say_where_they_are(scripted: Callable[..., Witness]) -> None:
 # With real inspectors; source and target are both this machine
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def real() -> Iterator[Witness]:
+    """One whose inspectors start once: what they answer does not depend on what they were asked before."""
     before = children()
     made = Witness(SOURCE, TARGET)
     yield made
@@ -215,7 +216,7 @@ def real() -> Iterator[Witness]:
 
 @pytest.fixture
 def start(real: Witness) -> Iterator[Callable[..., GuestProcess]]:
-    """Starts guests, which are gone before the witness is."""
+    """Starts guests, which are gone after the test."""
     started: list[GuestProcess] = []
 
     def start_guest(data: bytes = PATTERN, ready: bool = True) -> GuestProcess:

@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -209,31 +210,36 @@ def test_a_folder_that_is_not_there(path: Path) -> None:
         write_history(path.parent / "none" / path.name, [])
 
 
-def writers(path: Path) -> list[subprocess.Popen[str]]:
-    """Two processes that write twenty runs each, ready and let go at the same moment."""
+@pytest.fixture(scope="module")
+def writers() -> Iterator[list[subprocess.Popen[str]]]:
+    """Two processes that write twenty runs each into every file that they are given."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'module_utils'}:{ROOT / 'tests' / 'fakes'}"}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "past_runs", str(path), str(first), str(first + 20)], env=environment, text=True,
+            [sys.executable, "-m", "past_runs", str(first), str(first + 20)], env=environment, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for first in (0, 20)
     ]
+    yield processes
     for process in processes:
-        assert process.stdout and process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("\n")
-        process.stdin.flush()
-    return processes
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
 
 
 @pytest.mark.parametrize("before", ["nothing", "empty", "version 1", "garbage"])
-def test_two_writers_at_once_lose_nothing(path: Path, before: str) -> None:
+def test_two_writers_at_once_lose_nothing(path: Path, writers: list[subprocess.Popen[str]], before: str) -> None:
     {"nothing": lambda _: None, "empty": Path.touch, "version 1": first_version, "garbage": spoil_garbage}[before](path)
-    for process in writers(path):
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
+
+    def tell(line: str, answer: str) -> None:
+        for process in writers:
+            assert process.stdin
+            process.stdin.write(f"{line}\n")
+        for process in writers:
+            assert process.stdout and process.stdout.readline() == f"{answer}\n", process.communicate()[1]
+
+    tell(str(path), "ready")
+    tell("", "done")  # let go at the same moment
     runs = kept(path)
     written = {name: run for name, run in runs.items() if name.startswith("run-")}
     assert written == {f"run-{number}": record(number % 28 + 1, name=f"run-{number}") for number in range(40)}
