@@ -43,12 +43,20 @@ def start(prefix: list[str]) -> Iterator[Callable[..., AgentProcess]]:
         agent.close()
 
 
+@pytest.fixture(scope="module")
+def agent(prefix: list[str]) -> Iterator[AgentProcess]:
+    """An agent that tests ask one after another; none of them ends it."""
+    agent = AgentProcess(prefix, sys.executable)
+    yield agent
+    assert agent.alive
+    agent.close()
+
+
 def opening(uri: str) -> dict[str, Any]:
     return {"call": "open", "timeout": TIMEOUT, "connection": "source", "uri": uri}
 
 
-def test_call_returns_the_result(start: Callable[..., AgentProcess]) -> None:
-    agent = start()
+def test_call_returns_the_result(agent: AgentProcess) -> None:
     hello = agent.call("hello", TIMEOUT)
     assert hello.pop("pid") > 1
     assert hello == {"libvirt": 9002, "python": "{}.{}.{}".format(*sys.version_info[:3])}
@@ -64,8 +72,7 @@ def test_several_agents_do_not_share_anything(start: Callable[..., AgentProcess]
     assert one._process.pid != other._process.pid
 
 
-def test_refused_call_carries_libvirts_numbers(start: Callable[..., AgentProcess]) -> None:
-    agent = start()
+def test_refused_call_carries_libvirts_numbers(agent: AgentProcess) -> None:
     with pytest.raises(CallError) as refusal:
         agent.call(**opening("fake://h/refused"))
     assert (refusal.value.code, refusal.value.domain) == (38, 7)
@@ -74,9 +81,9 @@ def test_refused_call_carries_libvirts_numbers(start: Callable[..., AgentProcess
     assert agent.alive and agent.call("hello", TIMEOUT)["libvirt"] == 9002, "the agent goes on"
 
 
-def test_error_that_is_not_libvirts_has_no_numbers(start: Callable[..., AgentProcess]) -> None:
+def test_error_that_is_not_libvirts_has_no_numbers(agent: AgentProcess) -> None:
     with pytest.raises(CallError) as refusal:
-        start().call(**opening("fake://h/broken"))
+        agent.call(**opening("fake://h/broken"))
     assert (refusal.value.code, refusal.value.domain, str(refusal.value)) == (None, None, "ValueError: not libvirt's")
 
 
@@ -92,15 +99,13 @@ def test_machine_without_a_binding_is_told_by_the_first_call(tmp_path: Path) -> 
         agent.close()
 
 
-def test_answer_larger_than_a_pipe_arrives_whole(start: Callable[..., AgentProcess]) -> None:
-    agent = start()
+def test_answer_larger_than_a_pipe_arrives_whole(agent: AgentProcess) -> None:
     agent.call(**opening("fake://a-source/"))
     assert agent.call("capabilities", TIMEOUT, connection="source") == {"xml": CAPABILITIES + " " * 300000}
     assert agent.call("hypervisor", TIMEOUT, connection="source") == {"hypervisor": 7002022}, "and nothing of it is left"
 
 
-def test_request_larger_than_a_pipe_arrives_whole(start: Callable[..., AgentProcess]) -> None:
-    agent = start()
+def test_request_larger_than_a_pipe_arrives_whole(agent: AgentProcess) -> None:
     agent.call(**opening("fake://a-source/"))
     name = "n" * 300000
     agent.call("define", TIMEOUT, connection="source", xml=f"<domain><name>{name}</name></domain>")
@@ -184,8 +189,8 @@ def test_exec_prefix_that_refuses_is_told_with_its_words(start: Callable[..., Ag
         start("sh", "-c", script).call("hello", TIMEOUT)
 
 
-def test_outcome_of_a_call_that_worked(start: Callable[..., AgentProcess]) -> None:
-    outcome = start().outcome(**opening("fake://a-source/"))
+def test_outcome_of_a_call_that_worked(agent: AgentProcess) -> None:
+    outcome = agent.outcome(**opening("fake://a-source/"))
     assert (outcome.ok, outcome.error) == (True, "")
     assert 0 < outcome.seconds < TIMEOUT
 

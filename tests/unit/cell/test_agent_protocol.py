@@ -161,17 +161,19 @@ def test_life_of_a_transient_domain(python: str, libvirt: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("paused", "state"), [(True, "paused"), (False, "running")])
-def test_domain_starts_in_the_state_that_was_asked_for(python: str, libvirt: Path, paused: bool, state: str) -> None:
-    talk = Talk(
-        python, libvirt, *OPEN_BOTH,
-        {"call": "define", "connection": "source", "xml": xml("mlab-1")},
-        on("source", "start", "mlab-1", paused=paused),
-        on("source", "look", "mlab-1"),
-        {"call": "create", "connection": "source", "xml": xml("mlab-2"), "paused": paused},
-        on("source", "look", "mlab-2"),
-    )
-    assert talk.results[2:] == [None, None, sight(True, state), None, sight(False, state)]
+def test_domain_starts_in_the_state_that_was_asked_for(python: str, libvirt: Path) -> None:
+    requests = [
+        request for side, paused in (("source", True), ("target", False)) for request in (
+            {"call": "define", "connection": side, "xml": xml("mlab-1")},
+            on(side, "start", "mlab-1", paused=paused),
+            on(side, "look", "mlab-1"),
+            {"call": "create", "connection": side, "xml": xml("mlab-2"), "paused": paused},
+            on(side, "look", "mlab-2"),
+        )
+    ]
+    assert Talk(python, libvirt, *OPEN_BOTH, *requests).results[2:] == [
+        answer for state in ("paused", "running") for answer in (None, None, sight(True, state), None, sight(False, state))
+    ]
 
 
 def test_domains_are_all_active_and_inactive_ones(python: str, libvirt: Path) -> None:
@@ -262,35 +264,35 @@ def test_domain_that_goes_while_it_is_looked_at_is_absent(python: str, libvirt: 
     assert talk.results[-1] == ABSENT
 
 
-@pytest.mark.parametrize(
-    ("request_", "error"),
-    [
-        (opening("x", "fake://h/refused"), REFUSED),
-        (
-            {"call": "define", "connection": "source", "xml": xml("bad")},
-            {"code": 27, "domain": 20, "message": "XML error: unknown OS type"},
-        ),
-        (
-            on("source", "destroy", "nothing"),
-            {"code": 42, "domain": 10, "message": "Domain not found: no domain with matching name 'nothing'"},
-        ),
-        (on("source", "look", "mlab-refused"), REFUSED),
-        (opening("x", "fake://h/mute"), {"code": None, "domain": None, "message": "virConnectOpen() failed"}),
-        (opening("x", "fake://h/broken"), {"code": None, "domain": None, "message": "ValueError: not libvirt's"}),
-        (on("nowhere", "look", "x"), {"code": None, "domain": None, "message": "KeyError: 'nowhere'"}),
-    ],
-    ids=lambda value: value.get("call") or str(value["code"]),
-)
-def test_error_is_answered_with_its_numbers_and_the_agent_goes_on(
-    python: str, libvirt: Path, request_: dict[str, Any], error: dict[str, Any]
-) -> None:
-    talk = Talk(python, libvirt, *OPEN_BOTH, request_, {"call": "hello"})
-    answer = talk.answers[2]
-    assert set(answer) == {"ok", "error", "seconds"} and answer["ok"] is False
-    answer["error"]["message"] = answer["error"]["message"].replace("u'nowhere'", "'nowhere'")  # as Python 2 writes it
-    assert answer["error"] == error
-    assert talk.answers[3]["ok"] is True and talk.status == 0
-    assert talk.error == "", "the library's own messages are kept off standard error"
+# Requests that come to an error, with what is answered.
+ERRORS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (opening("x", "fake://h/refused"), REFUSED),
+    (
+        {"call": "define", "connection": "source", "xml": xml("bad")},
+        {"code": 27, "domain": 20, "message": "XML error: unknown OS type"},
+    ),
+    (
+        on("source", "destroy", "nothing"),
+        {"code": 42, "domain": 10, "message": "Domain not found: no domain with matching name 'nothing'"},
+    ),
+    (on("source", "look", "mlab-refused"), REFUSED),
+    (opening("x", "fake://h/mute"), {"code": None, "domain": None, "message": "virConnectOpen() failed"}),
+    (opening("x", "fake://h/broken"), {"code": None, "domain": None, "message": "ValueError: not libvirt's"}),
+    (on("nowhere", "look", "x"), {"code": None, "domain": None, "message": "KeyError: 'nowhere'"}),
+]
+
+
+def test_errors_are_answered_with_their_numbers_and_the_agent_goes_on(python: str, libvirt: Path) -> None:
+    requests = [request for failing, _ in ERRORS for request in (failing, {"call": "hello"})]
+    talk = Talk(python, libvirt, *OPEN_BOTH, *requests)
+    answers = talk.answers[2:]
+    assert len(answers) == 2 * len(ERRORS)
+    for (request, error), answer, hello in zip(ERRORS, answers[::2], answers[1::2]):
+        assert set(answer) == {"ok", "error", "seconds"} and answer["ok"] is False, request
+        answer["error"]["message"] = answer["error"]["message"].replace("u'nowhere'", "'nowhere'")  # as Python 2 writes it
+        assert answer["error"] == error, request
+        assert hello["ok"] is True, request
+    assert talk.status == 0 and talk.error == "", "the library's own messages are kept off standard error"
 
 
 def test_text_outside_ascii_comes_and_goes_as_ascii(python: str, libvirt: Path) -> None:

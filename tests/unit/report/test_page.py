@@ -108,8 +108,8 @@ def run(folder: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def page(run: Run) -> Page:
-    return Page(page_text(run, TEMPLATES))
+def page(folder: Path) -> Page:
+    return Page((folder / "index.html").read_text())
 
 
 @pytest.fixture(scope="module")
