@@ -35,6 +35,12 @@ def cell(tmp_path: Path) -> Iterator[Cell]:
     assert children() <= before, "no agent is left"
 
 
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines are not asked what they are made of, which takes longer than the rest."""
+    monkeypatch.setattr(Machine, "system", lambda machine: {})
+
+
 @pytest.mark.parametrize("boundary", ["11.3.0", "9.0.1", "10.0"])
 def test_machines_that_are_what_was_asked_for_are_let_through(boundary: str) -> None:
     check_versions(reported("11.3.0", "9.0.0", "9.0.0"), {"client": NEW, "source": OLD, "target": OLD}, boundary)
@@ -103,6 +109,7 @@ def test_versions_are_asked_of_library_and_daemons(cell: Cell) -> None:
     assert versions["target"]["hostname"] == "a-target"
 
 
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("role", ["source", "target"])
 @pytest.mark.parametrize(("how", "why"), [("refused", "Connection refused"), ("exit", "the agent exited 7: the last words")])
 def test_daemon_that_does_not_answer_is_named(cell: Cell, role: str, how: str, why: str) -> None:
@@ -112,6 +119,7 @@ def test_daemon_that_does_not_answer_is_named(cell: Cell, role: str, how: str, w
     assert str(refusal.value).endswith("; look at its log")
 
 
+@pytest.mark.usefixtures("plain")
 def test_daemon_is_waited_for(cell: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It refuses connections until it is asked a third time."""
     asked = tmp_path / "asked"
@@ -132,12 +140,13 @@ def test_client_without_a_binding_is_named(cell: Cell, tmp_path: Path) -> None:
         versions_of(cell, wait=0)
 
 
+@pytest.mark.usefixtures("plain")
 def test_machine_types_that_both_know_are_let_through(cell: Cell) -> None:
     versions_of(cell, 5, ("x86_64", "pc-i440fx-7.2"), ("x86_64", "pc"), ("aarch64", "virt-7.2"))
 
 
-def test_machine_type_that_one_does_not_know_is_refused(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Machine, "system", lambda machine: {})  # takes longer than the rest
+@pytest.mark.usefixtures("plain")
+def test_machine_type_that_one_does_not_know_is_refused(cell: Cell) -> None:
     with closing(AgentProcess(cell.client.exec, cell.client.python)) as agent:
         for arch, machine in (("x86_64", "pc-i440fx-10.0"), ("x86_64", "virt-7.2"), ("aarch64", "pc"), ("s390x", "pc")):
             said = f"machine a-source: its QEMU knows no machine type '{machine}' for {arch}; set guest_machine"
