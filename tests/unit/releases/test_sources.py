@@ -65,7 +65,7 @@ def test_packages_of_a_source_are_pinned_to_all_its_suites_by_either_name() -> N
 
 
 def checked(tmp_path: Path, says: str, status: int = 0, versions: str = "") -> str:
-    """What is said of a release whose simulated build prints this; versions come from the second call."""
+    """The sentence that refuses a release whose simulated build prints this; versions come from the second call."""
     (tmp_path / "says").write_text(says)
     (tmp_path / "versions").write_text(versions)
     program = tmp_path / "mmdebstrap"

@@ -7,11 +7,9 @@ from dataclasses import replace
 from typing import Optional
 
 from ...judging.check import FAIL, NOT_RUN, PASS, Check, Judgement
-from ...judging.deviation import DAEMONS_ALIVE
 from ...judging.observation import Sight
 from ...model.case import Case
-from ...model.verdict import Verdict
-from ..migration.checks import survival_checks
+from ..migration.checks import after_checks, conclude, survival_checks
 from .observation import ReplacementObservation
 
 # Of every replacement, and those that come after them where they apply.
@@ -34,18 +32,7 @@ def judge_replacement(case: Case, seen: ReplacementObservation) -> Judgement:
         # As after a migration that failed: it is where it was.
         there = survival_checks(case, seen.survival, migrated=False)
         further += [replace(check, name=f"in-place-{check.name}") for check in there]
-    if seen.daemon_deaths:
-        further.append(Check(DAEMONS_ALIVE, FAIL, "alive", "; ".join(seen.daemon_deaths)))
-    if seen.leftovers is not None:
-        further.append(_check("no-leftovers", "none", ", ".join(seen.leftovers) or "none", ""))
-    failed = [check for check in checks + further if check.result == FAIL]
-    if failed and not ([check.name for check in failed] == ["no-leftovers"] and seen.lab_error):
-        reason = f"{failed[0].name}: expected {failed[0].expected}, got {failed[0].got}"
-        return Judgement(checks, further, Verdict.FAIL, reason, rule=f"check {reason}")
-    if seen.lab_error or any(check.result == NOT_RUN for check in checks):
-        reason = seen.lab_error or "a check was not run and nothing says why"
-        return Judgement(checks, further, Verdict.ERROR, reason, rule="the lab failed, and not all checks were obtained")
-    return Judgement(checks, further, Verdict.PASS)
+    return conclude(checks, further + after_checks(seen.daemon_deaths, seen.leftovers), seen.lab_error)
 
 
 def _check(name: str, expected: str, got: Optional[str], why: str) -> Check:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Callable, Optional, Sequence
 
 from ...judging.check import FAIL, NOT_RUN, PASS, Check, Judgement
 from ...judging.deviation import DAEMONS_ALIVE
@@ -77,22 +77,40 @@ def judge(case: Case, seen: Observation, protocol: str = "", replaces_config: bo
     sheet.add_call("migrated", "success", seen.migrated)
     _judge_after(sheet, case, seen)
     further = _judge_further(case, seen, protocol, replaces_config) if seen.migrated is not None else []
-    if seen.daemon_deaths:
-        further.append(Check(DAEMONS_ALIVE, FAIL, "alive", "; ".join(seen.daemon_deaths)))
-    if seen.leftovers is not None:
-        further.append(_check("no-leftovers", "none", ", ".join(seen.leftovers) or "none", not seen.leftovers))
+    return conclude(sheet.checks, further + after_checks(seen.daemon_deaths, seen.leftovers), seen.lab_error)
 
-    failed = [check for check in sheet.checks + further if check.result == FAIL]
+
+def after_checks(daemon_deaths: Sequence[str], leftovers: Optional[Sequence[str]]) -> list[Check]:
+    """The further checks of what a case has done to the machines.
+
+    :param daemon_deaths: in words; the check is there only where a daemon died.
+    :param leftovers: what was left behind; None when nobody looked, and then there is no check.
+    """
+    checks = []
+    if daemon_deaths:
+        checks.append(Check(DAEMONS_ALIVE, FAIL, "alive", "; ".join(daemon_deaths)))
+    if leftovers is not None:
+        checks.append(_check("no-leftovers", "none", ", ".join(leftovers) or "none", not leftovers))
+    return checks
+
+
+def conclude(checks: list[Check], further: list[Check], lab_error: str) -> Judgement:
+    """The verdict of a case: ``fail`` when a check failed, else ``error`` when the lab failed or one of ``checks`` was not run,
+    else ``pass``.
+
+    :param lab_error: what the lab failed at; empty when it did not.
+    """
+    failed = [check for check in checks + further if check.result == FAIL]
     # What the lab let go of in the middle of a migration may stay, and is then the lab's.
     only_left = [check.name for check in failed] == ["no-leftovers"]
-    if failed and not (only_left and seen.lab_error):
+    if failed and not (only_left and lab_error):
         first = failed[0]
         reason = f"{first.name}: expected {first.expected}, got {first.got}"
-        return Judgement(sheet.checks, further, Verdict.FAIL, reason, rule=f"check {reason}")
-    if seen.lab_error or any(check.result == NOT_RUN for check in sheet.checks):
-        reason = seen.lab_error or "a check was not run and nothing says why"
-        return Judgement(sheet.checks, further, Verdict.ERROR, reason, rule="the lab failed, and not all checks were obtained")
-    return Judgement(sheet.checks, further, Verdict.PASS)
+        return Judgement(checks, further, Verdict.FAIL, reason, rule=f"check {reason}")
+    if lab_error or any(check.result == NOT_RUN for check in checks):
+        reason = lab_error or "a check was not run and nothing says why"
+        return Judgement(checks, further, Verdict.ERROR, reason, rule="the lab failed, and not all checks were obtained")
+    return Judgement(checks, further, Verdict.PASS)
 
 
 def _judge_before(sheet: _Sheet, case: Case, seen: Observation) -> None:
